@@ -1,0 +1,92 @@
+"""The command `tinysight`: parse, call one verb, print.
+
+Commands are imported when they are called, so that `--help` and a wrong option answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+from typing import Any
+
+import click
+
+from tinysight.errors import TinysightError, UnknownNameError
+
+# Command -> (module with a click command of the same name, help line). The order is the order of `--help`.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "train": ("tinysight.cli.train", "Train, evaluate and save a model: the main job."),
+    "evaluate": ("tinysight.cli.evaluate", "Score a run on held-out images, each counted once."),
+    "predict": ("tinysight.cli.predict", "Classify image files with a run."),
+    "data": ("tinysight.cli.data", "List, fetch and look at data sets."),
+    "recipes": ("tinysight.cli.recipes", "List recipes, show one, explain its layers."),
+    "tutorials": ("tinysight.cli.tutorials", "Train every tutorial and compare with its published figure."),
+    "devices": ("tinysight.cli.devices", "List processors and accelerators."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are imported on call."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UnknownNameError("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"tinysight {importlib.metadata.version('tinysight')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print it.")
+def tinysight() -> None:
+    """Small-image classifiers: learn, train fast, trust the figures, ship.
+
+    `tinysight train` is the place to start.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and exits: 0 done, 1 done in part, 2 a person's mistake, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        # A cp1252 or ASCII console gets a replacement character, never a UnicodeEncodeError.
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+    try:
+        status = tinysight.main(args=arguments, prog_name="tinysight", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        status = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("tinysight: interrupted", err=True)
+        status = 130
+    except TinysightError as error:
+        click.echo(f"tinysight: {error}", err=True)
+        status = error.exit_status
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)

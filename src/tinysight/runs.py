@@ -1,0 +1,196 @@
+"""A run is a folder of readable files; this is the only module that knows their names.
+
+Every file is whole or absent, and `finished.json` is written last.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tinysight.errors import RunError
+from tinysight.files import read_json, write_json
+
+
+class Run:
+    """The folder of one training.
+
+    Args:
+        folder: where it lies; it need not exist yet.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    # What went in.
+    @property
+    def recipe(self) -> Path:
+        """The recipe as used, TOML."""
+        return self.folder / "recipe.toml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, machine, backend, seed, command and time, JSON."""
+        return self.folder / "environment.json"
+
+    @property
+    def data(self) -> Path:
+        """Data set, class names, image shape and counts per split, JSON."""
+        return self.folder / "data.json"
+
+    @property
+    def splits(self) -> Path:
+        """Indices of training and validation images in the data set's training split, NumPy archive."""
+        return self.folder / "splits.npz"
+
+    # What came out.
+    @property
+    def history(self) -> Path:
+        """One row an epoch, CSV: epoch, loss, metrics, learning rate, seconds."""
+        return self.folder / "history.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """Final figures with n and interval, JSON."""
+        return self.folder / "metrics.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Probabilities and labels of the validation and test images, NumPy archive."""
+        return self.folder / "predictions.npz"
+
+    @property
+    def keras_model(self) -> Path:
+        """The model from raw pixels to probabilities, Keras format."""
+        return self.folder / "model.keras"
+
+    @property
+    def onnx_model(self) -> Path:
+        """The same model for ONNX Runtime; class names and input rule are in its metadata."""
+        return self.folder / "model.onnx"
+
+    @property
+    def architecture_json(self) -> Path:
+        """The net as Keras JSON (with `--save-json`)."""
+        return self.folder / "architecture.json"
+
+    @property
+    def weights_h5(self) -> Path:
+        """The net's weights, HDF5 (with `--save-json`)."""
+        return self.folder / "model.weights.h5"
+
+    @property
+    def plots(self) -> Path:
+        return self.folder / "plots"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def model_card(self) -> Path:
+        return self.folder / "MODEL_CARD.md"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def exports(self) -> Path:
+        return self.folder / "exports"
+
+    @property
+    def analysis(self) -> Path:
+        """What `tinysight report` computed beyond the training's own figures, JSON and NumPy archives."""
+        return self.folder / "analysis"
+
+    @property
+    def finished_marker(self) -> Path:
+        """Written last: its presence says that everything else is there."""
+        return self.folder / "finished.json"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.finished_marker.is_file()
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Writes the finished marker; `summary` is what the command printed."""
+        write_json(self.finished_marker, summary)
+
+
+def create_run(out: str | Path | None, name: str, now: datetime | None = None) -> Run:
+    """Makes a new, empty run folder.
+
+    Args:
+        out: the folder to use; None for `runs/NAME-DATE-TIME` under the current folder.
+        name: what the run is called after, usually its recipe.
+        now: the time in the folder's name.
+
+    Raises:
+        RunError: when `out` exists and is not an empty folder, or cannot be made.
+    """
+    if out is None:
+        stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
+        stem = f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name).strip('-.') or 'run'}-{stamp}"
+        return _first_free(Path("runs"), stem)
+    folder = Path(out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} exists already; a run is never overwritten: name another folder with --out")
+    _make(folder, exist_ok=True)
+    return Run(folder)
+
+
+def _first_free(parent: Path, stem: str) -> Run:
+    number = 1
+    while True:
+        folder = parent / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            _make(folder, exist_ok=False)
+        except FileExistsError:
+            number += 1
+        else:
+            return Run(folder)
+
+
+def _make(folder: Path, exist_ok: bool) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise RunError(f"cannot make the run folder {folder}: {error.strerror}; name another with --out") from None
+
+
+def open_run(path: str | Path, *, finished: bool = True) -> Run:
+    """The run in an existing folder.
+
+    Args:
+        path: the folder.
+        finished: whether a run that did not end is an error.
+
+    Raises:
+        RunError: when `path` is no run folder, or is unfinished and `finished` is asked for.
+    """
+    run = Run(path)
+    if not run.folder.is_dir():
+        raise RunError(f"no run at '{path}': expected the folder that `tinysight train` printed, as in runs/NAME-DATE-TIME")
+    if not run.recipe.is_file():
+        raise RunError(f"'{path}' is no run folder: it has no {run.recipe.name}")
+    if finished and not run.is_finished:
+        raise RunError(f"the run '{path}' did not finish: train it again, or look at its {run.history.name}")
+    return run
+
+
+def read_summary(run: Run) -> dict[str, Any]:
+    """What the finished marker holds: the summary that the training printed."""
+    summary: dict[str, Any] = read_json(run.finished_marker)
+    return summary
