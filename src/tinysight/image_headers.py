@@ -1,0 +1,86 @@
+"""What the first bytes of an image file say: its format, a WebP's size, the orientation in Exif."""
+
+from __future__ import annotations
+
+import struct
+
+from tinysight.errors import ImageError
+
+SUPPORTED_FORMATS = ("PNG", "JPEG", "WebP", "GIF", "BMP")
+
+_SIGNATURES: tuple[tuple[tuple[tuple[int, bytes], ...], str], ...] = (
+    (((0, b"\x89PNG\r\n\x1a\n"),), "PNG"),
+    (((0, b"\xff\xd8\xff"),), "JPEG"),
+    (((0, b"RIFF"), (8, b"WEBP")), "WebP"),
+    (((0, b"GIF87a"),), "GIF"),
+    (((0, b"GIF89a"),), "GIF"),
+    (((0, b"BM"),), "BMP"),
+)
+# Formats that people hand in and that are not read; naming them is kinder than "not an image".
+_KNOWN_OTHERS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    (4, b"ftypavif", "AVIF"),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"\x00\x00\x01\x00", "ICO"),
+    (0, b"%PDF", "PDF"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL ", "JPEG XL"),
+    (4, b"jP  ", "JPEG 2000"),
+    (0, b"<svg", "SVG"),
+    (0, b"<?xml", "XML or SVG"),
+)
+
+
+def sniff(data: bytes) -> str:
+    """The format by its first bytes, one of `SUPPORTED_FORMATS`; file endings lie too often.
+
+    Raises:
+        ImageError: when it is another format or none; the text is the reason alone, without a file's name.
+    """
+    if not data:
+        raise ImageError("is empty; expected an image")
+    for signatures, name in _SIGNATURES:
+        if all(data[offset : offset + len(part)] == part for offset, part in signatures):
+            return name
+    supported = ", ".join(SUPPORTED_FORMATS)
+    for offset, signature, other in _KNOWN_OTHERS:
+        if data[offset : offset + len(signature)] == signature:
+            raise ImageError(f"is {other}, which is not supported; expected {supported}")
+    raise ImageError(f"is not an image; expected {supported}")
+
+
+def webp_size(data: bytes) -> tuple[int, int]:
+    """(width, height) in a WebP header. Source: RFC 9649, sections 2.5 to 2.7."""
+    if len(data) < 30:
+        raise ImageError("is damaged: the WebP header is cut off")
+    chunk = data[12:16]
+    if chunk == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if chunk == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack("<HH", data[26:30])
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def orientation(exif: bytes) -> int:
+    """The orientation tag, 1 to 8; 1 when there is none or it cannot be read, as browsers have it.
+
+    Source: Exif 2.3, 4.6.4 (tag 0x0112, type SHORT) and TIFF 6.0, section 2.
+    """
+    exif = exif.removeprefix(b"Exif\x00\x00")
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(exif[:4])
+    if order is None or len(exif) < 8:
+        return 1
+    (start,) = struct.unpack_from(order + "I", exif, 4)
+    if start + 2 > len(exif):
+        return 1
+    (num_entries,) = struct.unpack_from(order + "H", exif, start)
+    for entry in range(start + 2, min(start + 2 + 12 * num_entries, len(exif) - 11), 12):
+        tag, kind, count, value = struct.unpack_from(order + "HHIH", exif, entry)
+        if tag == 0x0112:
+            return value if kind == 3 and count == 1 and 1 <= value <= 8 else 1
+    return 1

@@ -1,0 +1,128 @@
+"""An ONNX model and its metadata: raw pixels in, probabilities out, without HTTP and without TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from tinysight.errors import InvalidValueError, ModelError
+from tinysight.serving.model_info import METADATA_KEY, ModelInfo, from_json
+
+
+class Predictor:
+    """A model file, ready to classify.
+
+    Args:
+        path: an ONNX file that Tinysight wrote.
+        num_threads: threads within one operation; 0 for one per physical core.
+
+    Attributes:
+        path: where the file lies.
+        info: what the file says about itself.
+
+    Raises:
+        ModelError: when the file is missing, is no ONNX, has no metadata, or its graph does not fit its metadata.
+    """
+
+    def __init__(self, path: str | Path, *, num_threads: int = 0) -> None:
+        self.path = Path(path)
+        self._session = _open_session(self.path, num_threads)
+        self.info = _read_info(self._session, self.path)
+        self._input_name = _check_input(self._session, self.info, self.path)
+        self._output_name = _check_output(self._session, self.info, self.path)
+
+    def predict(self, images: NDArray[np.uint8], batch_size: int = 256) -> NDArray[np.float32]:
+        """Probabilities of every class.
+
+        Args:
+            images: uint8, shape (n, height, width, channels) as in `info.image_shape`, raw pixels 0..255.
+            batch_size: how many go through the model at once.
+
+        Returns:
+            float32, shape (n, classes); each row sums to 1.
+
+        Raises:
+            InvalidValueError: when `images` is of another type or shape, or `batch_size` is below 1.
+            ModelError: when the model gives something else than a probability per class.
+        """
+        self._check_images(images, batch_size)
+        result = np.empty((len(images), self.info.num_classes), np.float32)
+        for start in range(0, len(images), batch_size):
+            batch = np.ascontiguousarray(images[start : start + batch_size])
+            (scores,) = self._session.run([self._output_name], {self._input_name: batch})
+            if scores.shape != (len(batch), self.info.num_classes):
+                raise ModelError(
+                    f"{self.path}: the model gave shape {scores.shape} for {len(batch)} images;"
+                    f" expected ({len(batch)}, {self.info.num_classes}), one score per class in its metadata"
+                )
+            result[start : start + batch_size] = scores
+        return result
+
+    def _check_images(self, images: NDArray[np.uint8], batch_size: int) -> None:
+        expected = ", ".join(map(str, self.info.image_shape))
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != self.info.image_shape:
+            came = (
+                f"{images.dtype} of shape {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
+            )
+            raise InvalidValueError(f"images are {came}; expected uint8 of shape (n, {expected}), raw pixels 0..255")
+        if batch_size < 1:
+            raise InvalidValueError(f"batch size is {batch_size}; expected 1 or more")
+
+
+def _open_session(path: Path, num_threads: int) -> Any:
+    if not path.is_file():
+        raise ModelError(f"no model at '{path}': expected an ONNX file, as model.onnx in a run folder")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    # 3 is "errors": warnings about the machine say nothing to a person with a picture.
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exceptions have no common base below this one.
+        reason = " ".join(str(error).split())
+        raise ModelError(f"'{path}' cannot be read as ONNX: {reason}") from None
+
+
+def _read_info(session: Any, path: Path) -> ModelInfo:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in metadata:
+        raise ModelError(
+            f"'{path}' has no metadata '{METADATA_KEY}' with class names and image size: it was not written by"
+            " Tinysight; export the run with `tinysight export`"
+        )
+    try:
+        return from_json(metadata[METADATA_KEY])
+    except ModelError as error:
+        raise ModelError(f"'{path}': {error}") from None
+
+
+def _check_input(session: Any, info: ModelInfo, path: Path) -> str:
+    inputs = session.get_inputs()
+    expected = f"one uint8 input of shape (batch, {', '.join(map(str, info.image_shape))})"
+    if len(inputs) != 1:
+        raise ModelError(f"'{path}' has {len(inputs)} inputs; expected {expected}")
+    (only,) = inputs
+    # A free dimension has a name or None where a fixed one has a number.
+    fits = len(only.shape) == 4 and not isinstance(only.shape[0], int)
+    fits = fits and all(not isinstance(a, int) or a == b for a, b in zip(only.shape[1:], info.image_shape, strict=True))
+    if only.type != "tensor(uint8)" or not fits:
+        raise ModelError(f"'{path}' takes {only.type} of shape {only.shape}; expected {expected}")
+    return str(only.name)
+
+
+def _check_output(session: Any, info: ModelInfo, path: Path) -> str:
+    outputs = session.get_outputs()
+    if len(outputs) != 1 or outputs[0].type != "tensor(float)":
+        given = ", ".join(output.type for output in outputs)
+        raise ModelError(f"'{path}' gives {given}; expected one float output of shape (batch, {info.num_classes})")
+    num_scores = outputs[0].shape[-1]
+    if isinstance(num_scores, int) and num_scores != info.num_classes:
+        raise ModelError(
+            f"'{path}' gives {num_scores} scores, but its metadata names {info.num_classes} classes; expected one each"
+        )
+    return str(outputs[0].name)
