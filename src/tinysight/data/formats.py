@@ -30,8 +30,8 @@ def read_cifar(
 ) -> ImageSet:
     """The images of CIFAR binary files, in the order of `paths`.
 
-    A record is `num_label_bytes` labels, then 3,072 bytes of pixels: 1,024 red, 1,024 green, 1,024 blue, each row by row
-    (https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version").
+    A record is `num_label_bytes` labels, then 3,072 bytes of pixels: 1,024 red, 1,024 green, 1,024 blue, each row
+    by row (https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version").
 
     Args:
         paths: the files; each holds an equal part of the images.
@@ -64,8 +64,8 @@ def _cifar_records(path: Path, num_records: int, record_size: int) -> NDArray[np
     content = _read_whole(path, expected)
     if len(content) != expected:
         raise DataError(
-            f"{path} has {_size(content, expected)} bytes; expected {expected} ({num_records} records of {record_size}):"
-            f" {_FETCH_AGAIN}"
+            f"{path} has {_size(content, expected)} bytes; expected {expected} ({num_records} records of"
+            f" {record_size}): {_FETCH_AGAIN}"
         )
     return np.frombuffer(content, np.uint8).reshape(num_records, record_size)
 
@@ -86,7 +86,8 @@ def read_idx(images_path: Path, labels_path: Path, *, num_images: int, class_nam
         uint8 images (num_images, 28, 28, 1), C-contiguous, and int32 labels (num_images,).
 
     Raises:
-        DataError: when a file is missing, truncated or damaged, or its magic number, count, size or labels are not right.
+        DataError: when a file is missing, truncated or damaged, or its magic number, count, size or labels are
+            not right.
     """
     images = _idx_array(images_path, IDX_IMAGES_MAGIC, (num_images, 28, 28))
     labels = _idx_array(labels_path, IDX_LABELS_MAGIC, (num_images,))
