@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tinysight.errors import TinysightError
 
 
 @contextlib.contextmanager
@@ -31,6 +34,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TinysightError(f"the disk is full: {path} was not written; free some space and try again") from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

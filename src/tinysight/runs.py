@@ -182,7 +182,9 @@ def open_run(path: str | Path, *, finished: bool = True) -> Run:
     """
     run = Run(path)
     if not run.folder.is_dir():
-        raise RunError(f"no run at '{path}': expected the folder that `tinysight train` printed, as in runs/NAME-DATE-TIME")
+        raise RunError(
+            f"no run at '{path}': expected the folder that `tinysight train` printed, as in runs/NAME-DATE-TIME"
+        )
     if not run.recipe.is_file():
         raise RunError(f"'{path}' is no run folder: it has no {run.recipe.name}")
     if finished and not run.is_finished:

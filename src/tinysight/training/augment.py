@@ -1,0 +1,83 @@
+"""Augmentation as a Keras layer inside the compiled step: for training only, never part of a saved model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tinysight.recipe import Recipe
+
+
+class Augment(keras.layers.Layer):
+    """Mirrors, shifts and blanks images while training; does nothing otherwise.
+
+    Input and output are scaled images, float32 (n, height, width, channels). Each image has its own draw.
+
+    Args:
+        flip: whether to mirror each image with probability 1/2. (Alternating mirror images come from the feed, which
+            knows the epoch.)
+        translate: largest shift, pixels; the border is filled by mirroring.
+        cutout: side of a blanked square, pixels. Source: DeVries and Taylor, 2017, https://arxiv.org/abs/1708.04552.
+        seed: of the draws.
+    """
+
+    def __init__(self, *, flip: bool, translate: int, cutout: int, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.flip, self.translate, self.cutout = flip, translate, cutout
+        self.random = keras.random.SeedGenerator(seed)
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> Augment | None:
+        """The layer that `recipe` asks for, or None where it asks for nothing."""
+        if recipe.flip != "random" and not recipe.translate and not recipe.cutout:
+            return None
+        return cls(
+            flip=recipe.flip == "random",
+            translate=recipe.translate,
+            cutout=recipe.cutout,
+            seed=recipe.seed,
+            name="augmentation",
+        )
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        if not training:
+            return images
+        if self.flip:
+            images = self._mirror(images)
+        if self.translate:
+            images = self._shift(images)
+        if self.cutout:
+            images = self._blank(images)
+        return images
+
+    def _mirror(self, images: Any) -> Any:
+        chosen = keras.random.uniform((ops.shape(images)[0], 1, 1, 1), seed=self.random) < 0.5
+        return ops.where(chosen, ops.flip(images, axis=2), images)
+
+    def _shift(self, images: Any) -> Any:
+        """Two one-dimensional row look-ups: cheaper than a crop of each image by itself."""
+        count, height, width = ops.shape(images)[0], images.shape[1], images.shape[2]
+        reach = self.translate
+        shifts = keras.random.randint((count, 2), -reach, reach + 1, seed=self.random)
+        rows = _reflected(ops.arange(height)[None, :] + shifts[:, :1], height)
+        columns = _reflected(ops.arange(width)[None, :] + shifts[:, 1:], width)
+        images = ops.take_along_axis(images, rows[:, :, None, None], axis=1)
+        return ops.take_along_axis(images, columns[:, None, :, None], axis=2)
+
+    def _blank(self, images: Any) -> Any:
+        count, height, width = ops.shape(images)[0], images.shape[1], images.shape[2]
+        top = keras.random.randint((count, 1), 0, max(height - self.cutout, 0) + 1, seed=self.random)
+        left = keras.random.randint((count, 1), 0, max(width - self.cutout, 0) + 1, seed=self.random)
+        rows, columns = ops.arange(height)[None, :], ops.arange(width)[None, :]
+        inside_rows = ops.logical_and(rows >= top, rows < top + self.cutout)
+        inside_columns = ops.logical_and(columns >= left, columns < left + self.cutout)
+        blanked = ops.logical_and(inside_rows[:, :, None], inside_columns[:, None, :])
+        return ops.where(blanked[..., None], 0.0, images)
+
+
+def _reflected(positions: Any, size: int) -> Any:
+    """Positions outside 0..size-1 mirrored back at the border."""
+    positions = ops.abs(positions)
+    return ops.minimum(positions, 2 * (size - 1) - positions)

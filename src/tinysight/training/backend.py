@@ -1,0 +1,179 @@
+"""The one place where Keras's backend and its device are chosen, before Keras is imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tinysight.errors import InvalidValueError, UnknownNameError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+DeviceChoice = Literal["auto", "cpu", "gpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A processor or accelerator that a backend can train on."""
+
+    name: str
+    kind: str
+    description: str
+    backend: str
+
+
+def choose_backend(device: str = "auto") -> str:
+    """Chooses the backend once: KERAS_BACKEND if set, else JAX where it sees a GPU, else TensorFlow.
+
+    Args:
+        device: "auto", "cpu" or "gpu", optionally with an index as in "gpu:1".
+
+    Returns:
+        The backend's name. When Keras is imported already, its backend stands.
+
+    Raises:
+        UnknownNameError: for a device or a KERAS_BACKEND that does not exist.
+        InvalidValueError: when a GPU is asked for and there is none.
+    """
+    kind, index = _parse_device(device)
+    if "keras" not in sys.modules:
+        _quiet_native_logs()
+        if kind == "cpu":
+            # Read by JAX at import and by CUDA at start; both are too late to change afterwards.
+            os.environ.setdefault("JAX_PLATFORMS", "cpu")
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        elif index is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
+        os.environ["KERAS_BACKEND"] = _backend_name(kind)
+    with _without_native_stderr():
+        import keras
+    name: str = keras.backend.backend()
+    if name == "tensorflow":
+        _grow_memory()
+    if kind == "gpu" and not any(found.kind == "gpu" for found in list_devices()):
+        raise InvalidValueError(f"--device {device}: {name} sees no GPU; `tinysight devices` lists what there is")
+    return name
+
+
+def _parse_device(device: str) -> tuple[str, int | None]:
+    kind, separator, index = device.partition(":")
+    if kind not in ("auto", "cpu", "gpu"):
+        raise UnknownNameError("device", device, ("auto", "cpu", "gpu", "gpu:0"))
+    if separator and not (kind == "gpu" and index.isdecimal()):
+        raise InvalidValueError(f"device '{device}': expected auto, cpu, gpu or gpu:NUMBER")
+    return kind, int(index) if separator else None
+
+
+def _backend_name(kind: str) -> str:
+    wanted = os.environ.get("KERAS_BACKEND")
+    if wanted:
+        if wanted not in BACKENDS:
+            raise UnknownNameError("KERAS_BACKEND", wanted, BACKENDS)
+        if importlib.util.find_spec(wanted) is None:
+            raise InvalidValueError(
+                f"KERAS_BACKEND is {wanted}, which is not installed: install it or unset KERAS_BACKEND"
+            )
+        return wanted
+    return "jax" if kind != "cpu" and _jax_sees_gpu() else "tensorflow"
+
+
+def _jax_sees_gpu() -> bool:
+    """Whether JAX can use a GPU; JAX is imported only where a driver and its CUDA plugin are there."""
+    has_driver = Path("/dev/nvidiactl").exists() or Path("/dev/nvidia0").exists()
+    if not has_driver or importlib.util.find_spec("jax") is None:
+        return False
+    import jax
+
+    try:
+        return bool(jax.devices("gpu"))
+    except RuntimeError:
+        return False
+
+
+def _quiet_native_logs() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Set explicitly, so that TensorFlow need not announce its default.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
+class _without_native_stderr:  # noqa: N801 - reads as a statement
+    """Drops what native libraries print while they are imported; Python's own errors still come through."""
+
+    def __enter__(self) -> None:
+        self.saved: int | None = None
+        try:
+            sys.stderr.flush()
+            self.saved = os.dup(2)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 2)
+            os.close(null)
+        except (OSError, ValueError, AttributeError):
+            self.saved = None
+        self.filters = warnings.catch_warnings()
+        self.filters.__enter__()
+        warnings.simplefilter("ignore")
+
+    def __exit__(self, *error: Any) -> None:
+        self.filters.__exit__(*error)
+        if self.saved is not None:
+            os.dup2(self.saved, 2)
+            os.close(self.saved)
+
+
+def _grow_memory() -> None:
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:  # The GPU is in use already, with the choice made then.
+            return
+
+
+def list_devices() -> list[Device]:
+    """What the chosen backend can train on, the processor first."""
+    import keras
+
+    name = keras.backend.backend()
+    devices = [Device(name="cpu", kind="cpu", description=processor(), backend=name)]
+    return devices + [
+        Device(name=f"gpu:{index}", kind="gpu", description=text, backend=name)
+        for index, text in enumerate(_gpus(name))
+    ]
+
+
+def _gpus(backend: str) -> list[str]:
+    if backend == "jax":
+        import jax
+
+        return [device.device_kind for device in jax.devices() if device.platform in ("gpu", "cuda", "rocm")]
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        return [str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in found]
+    import torch
+
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def processor() -> str:
+    """The processor's name and how many of its cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{_processor_model()}, {cores} {'core' if cores == 1 else 'cores'}"
+
+
+def _processor_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

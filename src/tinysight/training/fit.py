@@ -1,0 +1,134 @@
+"""One training: a recipe, a net and images in; a trained net and its history out. The loop is Keras's `fit`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tinysight.errors import TrainingStoppedError
+from tinysight.images import ImageSet
+from tinysight.recipe import Recipe
+from tinysight.training.callbacks import HistoryWriter, LastWholeEpoch, StopOnBadLoss
+from tinysight.training.feed import Feed
+from tinysight.training.history import Row
+from tinysight.training.optimizers import make_optimizer
+from tinysight.training.progress import Bar, progress_callback
+from tinysight.training.schedules import learning_rates
+from tinysight.training.trainee import Trainee, make_loss
+
+# Steps are executed so many images at a time: calls into Python cost about a millisecond each, and a bar that moves
+# several times a second is smooth enough.
+IMAGES_PER_EXECUTION = 2048
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """What a training came to.
+
+    Attributes:
+        history: a row an epoch, as in the run's history file.
+        seconds: of `fit`, imports and data apart.
+        epochs_completed: whole epochs that the net's weights have seen.
+        interrupted: whether Ctrl-C ended it early.
+    """
+
+    history: list[Row]
+    seconds: float
+    epochs_completed: int
+    interrupted: bool
+
+
+def fit(
+    recipe: Recipe,
+    net: keras.Model,
+    train: ImageSet,
+    validation: ImageSet | None,
+    *,
+    history_path: Path,
+    quiet: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> FitResult:
+    """Trains `net` in place.
+
+    Args:
+        recipe: how.
+        net: scaled images, float32, to (n, num_classes); see `tinysight.models`.
+        train: what it learns from.
+        validation: what is scored at each epoch's end, or None.
+        history_path: where the history is written, every epoch.
+        quiet: whether to print nothing.
+        callbacks: further Keras callbacks.
+
+    Raises:
+        TrainingStoppedError: when the loss is NaN or infinite, or Ctrl-C came before the first epoch was whole.
+    """
+    feed = make_feed(recipe, train)
+    rates = learning_rates(recipe, feed.num_steps)
+    trainee = compile_trainee(recipe, net, feed.num_steps)
+    writer = HistoryWriter(history_path, rates, feed.num_steps)
+    last = LastWholeEpoch()
+    progress = progress_callback(len(train), rates, quiet=quiet)
+    guards = [StopOnBadLoss(recipe, rates, feed.num_steps), writer, last]
+    started, interrupted = time.perf_counter(), False
+    try:
+        trainee.fit(
+            feed.for_backend(),
+            validation_data=_evaluation_feed(recipe, validation),
+            epochs=recipe.epochs,
+            callbacks=[*guards, *callbacks, *([progress] if progress else [])],
+            verbose=0,
+            shuffle=False,
+        )
+    except KeyboardInterrupt:
+        interrupted = True
+        _restore(trainee, last)
+    finally:
+        if isinstance(progress, Bar):
+            progress.close()
+    seconds = time.perf_counter() - started
+    return FitResult(history=writer.rows, seconds=seconds, epochs_completed=len(writer.rows), interrupted=interrupted)
+
+
+def make_feed(recipe: Recipe, images: ImageSet) -> Feed:
+    """The training images as `recipe` wants them."""
+    return Feed(
+        images,
+        batch_size=min(recipe.batch_size, len(images)),
+        seed=recipe.seed,
+        one_hot=recipe.loss == "categorical_crossentropy",
+        alternate=recipe.flip == "alternating",
+    )
+
+
+def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Any:
+    if images is None:
+        return None
+    one_hot = recipe.loss == "categorical_crossentropy"
+    return Feed(images, batch_size=EVALUATION_BATCH, seed=None, one_hot=one_hot).for_backend()
+
+
+def compile_trainee(recipe: Recipe, net: keras.Model, steps_per_epoch: int) -> Trainee:
+    """The compiled model that `fit` trains."""
+    trainee = Trainee(net, recipe)
+    executed = max(1, min(IMAGES_PER_EXECUTION // recipe.batch_size, steps_per_epoch))
+    trainee.compile(
+        optimizer=make_optimizer(recipe, net, steps_per_epoch),
+        loss=make_loss(recipe, net),
+        metrics=[recipe.metric],
+        # XLA's convolutions are 3 to 4 times slower than TensorFlow's own on a CPU.
+        jit_compile=keras.backend.backend() == "jax",
+        steps_per_execution=executed if keras.backend.backend() == "tensorflow" else 1,
+    )
+    return trainee
+
+
+def _restore(trainee: Trainee, last: LastWholeEpoch) -> None:
+    if last.weights is None:
+        raise TrainingStoppedError("interrupted before the first epoch was whole: nothing was kept") from None
+    trainee.set_weights(last.weights)

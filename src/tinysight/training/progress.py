@@ -1,0 +1,96 @@
+"""What a person sees while a net trains: a bar on a terminal, a plain line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import keras
+
+
+def progress_callback(num_images: int, rates: Any, *, quiet: bool) -> keras.callbacks.Callback | None:
+    """The callback that fits where standard error goes: a bar, plain lines, or None when quiet."""
+    if quiet:
+        return None
+    return Bar(num_images, rates) if sys.stderr.isatty() else Lines(num_images, rates)
+
+
+def describe(logs: dict[str, Any]) -> str:
+    """Loss and metrics in Keras's order and words."""
+    return "  ".join(f"{name} {float(value):.4f}" for name, value in logs.items())
+
+
+def clock(seconds: float) -> str:
+    """A duration for people: 8 s, 1:05, 2:03:04."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+class Lines(keras.callbacks.Callback):
+    """One line an epoch on standard error, for logs and consoles without cursor movement."""
+
+    def __init__(self, num_images: int, rates: Any) -> None:
+        super().__init__()
+        self.num_images, self.rates = num_images, rates
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.started = time.perf_counter()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch_started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        now, num_epochs = time.perf_counter(), self.params["epochs"]
+        rate = self.num_images / (now - self.epoch_started)
+        left = (now - self.started) / (epoch + 1) * (num_epochs - epoch - 1)
+        learning_rate = float(self.rates[epoch * len(self.rates) // num_epochs])
+        print(
+            f"epoch {epoch + 1}/{num_epochs}  {describe(logs or {})}  learning_rate {learning_rate:.3g}"
+            f"  {rate:,.0f} images/s  {clock(left)} left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+class Bar(Lines):
+    """A bar within the epoch, with what `Lines` prints above it at each epoch's end."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        super().on_train_begin(logs)
+        console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn(),
+            console=console, transient=True,
+        )  # fmt: skip
+        total = self.params["epochs"] * self.num_images
+        self.task = self.progress.add_task("", total=total, figures="")
+        self.progress.start()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_begin(epoch, logs)
+        self.epoch = epoch
+        self.progress.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}")
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        done = min((batch + 1) / (self.params["steps"] or batch + 1), 1.0) * self.num_images
+        rate = done / (time.perf_counter() - self.epoch_started)
+        self.progress.update(
+            self.task,
+            completed=self.epoch * self.num_images + done,
+            figures=f"{describe(logs or {})}  {rate:,.0f} images/s",
+        )
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Takes the bar off the terminal; harmless when called twice."""
+        if hasattr(self, "progress"):
+            self.progress.stop()

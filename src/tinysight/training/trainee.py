@@ -1,0 +1,58 @@
+"""The model as it is trained: raw pixels, augmentation and scaling in front of the net, in one compiled step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tinysight.models.serving import gives_probabilities, scaling_layer
+from tinysight.recipe import Recipe
+from tinysight.training.augment import Augment
+
+
+class Trainee(keras.Model):
+    """A net with what is done to pixels before it, for `fit`.
+
+    Input is uint8 (n, height, width, channels); output is the net's own, float32 (n, num_classes).
+    """
+
+    def __init__(self, net: keras.Model, recipe: Recipe) -> None:
+        super().__init__(name="trainee")
+        self.net = net
+        self.scaling = scaling_layer(recipe.scaling)
+        self.augment = Augment.from_recipe(recipe)
+        # The first step whose loss was not finite, counted from 0; -1 while there was none. A variable, because steps are
+        # executed many at a time and the callback sees only the last of them.
+        self.first_bad_step = self.add_weight(
+            shape=(), dtype="int32", initializer=lambda shape, dtype: ops.full(shape, -1, dtype), trainable=False,
+            name="first_bad_step",
+        )  # fmt: skip
+
+    def call(self, pixels: Any, training: bool = False) -> Any:
+        images = self.scaling(pixels)
+        if self.augment is not None:
+            images = self.augment(images, training=training)
+        return self.net(images, training=training)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        if training:
+            step = ops.cast(self.optimizer.iterations, "int32")
+            is_first = ops.logical_and(self.first_bad_step < 0, ops.logical_not(ops.isfinite(loss)))
+            self.first_bad_step.assign(ops.where(is_first, step, self.first_bad_step))
+        return loss
+
+
+def make_loss(recipe: Recipe, net: keras.Model) -> keras.losses.Loss:
+    """The loss of `recipe` on what `net` gives: probabilities or logits.
+
+    Label smoothing needs one-hot labels; `categorical_crossentropy` has them.
+    """
+    from_logits = not gives_probabilities(net)
+    if recipe.loss == "categorical_crossentropy":
+        return keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=recipe.label_smoothing)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
