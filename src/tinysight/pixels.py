@@ -6,6 +6,7 @@ bit by bit. In short: decode, 16 bits to 8, palette to colours, alpha over white
 
 from __future__ import annotations
 
+import importlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -176,18 +177,12 @@ def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:
 
 
 def _open(kind: str, data: bytes) -> ImageFile:
-    """The image with its header read. Readers are called by name: `Image.open` would load those of all formats, and
-    its own limit on pixels is a setting of the whole process, with a warning instead of an error."""
-    from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
-
-    readers: dict[str, Callable[[io.BytesIO], ImageFile]] = {
-        "PNG": PngImagePlugin.PngImageFile,
-        "JPEG": JpegImagePlugin.JpegImageFile,
-        "WebP": WebPImagePlugin.WebPImageFile,
-        "GIF": GifImagePlugin.GifImageFile,
-        "BMP": BmpImagePlugin.BmpImageFile,
-    }
-    return readers[kind](io.BytesIO(data))
+    """The image with its header read. The reader is called by name: `Image.open` would load those of other formats too,
+    and its own limit on pixels is a setting of the whole process, with a warning instead of an error."""
+    prefix = {"PNG": "Png", "JPEG": "Jpeg", "WebP": "WebP", "GIF": "Gif", "BMP": "Bmp"}[kind]
+    plugin = importlib.import_module(f"PIL.{prefix}ImagePlugin")
+    image: ImageFile = getattr(plugin, f"{prefix}ImageFile")(io.BytesIO(data))
+    return image
 
 
 def _guarded(step: Callable[[], Result]) -> Result:

@@ -34,7 +34,7 @@ def make_weights(info: ModelInfo) -> np.ndarray:
 
 def softmax_of(images: np.ndarray, info: ModelInfo) -> np.ndarray:
     """What the model must give, by NumPy alone: float64, shape (n, classes)."""
-    scores = images.reshape(len(images), -1).astype(np.float64) @ make_weights(info)
+    scores = images.reshape(len(images), int(np.prod(info.image_shape))).astype(np.float64) @ make_weights(info)
     scores = np.exp(scores - scores.max(axis=1, keepdims=True))
     return scores / scores.sum(axis=1, keepdims=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Predictor:
 
         Raises:
             InvalidValueError: when `images` is of another type or shape, or `batch_size` is below 1.
-            ModelError: when the model gives something else than a probability per class.
+            ModelError: when the model gives something else than one finite score per class.
         """
         self._check_images(images, batch_size)
         result = np.empty((len(images), self.info.num_classes), np.float32)
@@ -60,6 +61,8 @@ class Predictor:
                     f" expected ({len(batch)}, {self.info.num_classes}), one score per class in its metadata"
                 )
             result[start : start + batch_size] = scores
+        if not np.isfinite(result).all():
+            raise ModelError(f"{self.path}: the model gave NaN or infinity as a probability; train it again")
         return result
 
     def _check_images(self, images: NDArray[np.uint8], batch_size: int) -> None:
@@ -71,6 +74,18 @@ class Predictor:
             raise InvalidValueError(f"images are {came}; expected uint8 of shape (n, {expected}), raw pixels 0..255")
         if batch_size < 1:
             raise InvalidValueError(f"batch size is {batch_size}; expected 1 or more")
+
+
+def top_classes(scores: NDArray[np.float32], class_names: Sequence[str], top: int) -> list[dict[str, Any]]:
+    """The best classes of one image, best first, as `{"name", "score"}`; of equal scores the earlier class comes first.
+
+    Args:
+        scores: float32, shape (classes,).
+        class_names: one name per score.
+        top: how many; all when there are fewer.
+    """
+    order = np.argsort(-scores, kind="stable")[:top]
+    return [{"name": class_names[index], "score": float(scores[index])} for index in order]
 
 
 def _open_session(path: Path, num_threads: int) -> Any:
