@@ -1,0 +1,66 @@
+"""`tinysight train`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tinysight.cli.common import data_dir_option, json_option, print_json, say
+
+SHORTCUTS = ("epochs", "batch_size", "learning_rate", "seed")
+
+
+@click.command()
+@click.argument("recipe", required=False)
+@click.option("--data", "data_name", metavar="NAME", help="Data set; `tinysight data list` shows them.")
+@data_dir_option
+@click.option("--model", metavar="FILE.py:FUNCTION", help="A model of your own: a function that returns a Keras model.")
+@click.option("--epochs", type=int, help="Passes over the training images.")
+@click.option("--batch-size", type=int, help="Images a step.")
+@click.option("--learning-rate", type=float, help="The highest rate that the schedule reaches.")
+@click.option("--seed", type=int, help="Of weights, order, splits, dropout and augmentation.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any field of the recipe; repeatable.")
+@click.option("--out", type=click.Path(), help="The run folder; without it, a new one under runs/.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, gpu or gpu:N.")
+@click.option("--save-json", is_flag=True, help="Also save architecture JSON and weights HDF5, as tutorials do.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+@click.pass_context
+def train(ctx: click.Context, recipe: str | None, as_json: bool, assignments: tuple[str, ...], **options: Any) -> None:
+    """Train, evaluate on held-out images and save.
+
+    RECIPE is a name that `tinysight recipes` lists, or a .toml file of your own.
+    """
+    from tinysight.recipe import load_recipe, parse_assignments
+    from tinysight.verbs import train as verb
+
+    changes = {key: options[key] for key in (*SHORTCUTS, "model") if options[key] is not None}
+    loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **changes, **parse_assignments(assignments))
+    quiet = options["quiet"]
+    note = (lambda text: None) if quiet else say
+    data = verb.choose_data(recipe, options["data_name"], options["data_dir"], note)
+    summary = verb.train(
+        loaded.replace(data=data.name), data, out=options["out"], device=options["device"], quiet=quiet,
+        save_json=options["save_json"], say=note,
+    )  # fmt: skip
+    if as_json:
+        print_json(summary)
+    else:
+        click.echo(describe(summary))
+    if summary["interrupted"]:
+        ctx.exit(130)
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """The end of a training for a person."""
+    low, high = summary["test_accuracy_interval"]
+    return "\n".join(
+        [
+            f"test accuracy {summary['test_accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%},"
+            f" n = {summary['num_test']:,})",
+            f"test loss     {summary['test_loss']:.4f}",
+            f"training took {summary['seconds']:.1f} s for {summary['epochs']} epochs",
+            f"run           {summary['run']}",
+        ]
+    )

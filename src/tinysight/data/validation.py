@@ -1,0 +1,81 @@
+"""Which images of a data set are trained on and which validate, as a recipe asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysight.data.splits import last_fraction_split, stratified_split
+from tinysight.files import atomic_path
+from tinysight.images import DataSet, ImageSet
+from tinysight.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingSplit:
+    """The training split as it is used.
+
+    Attributes:
+        train: what the net learns from.
+        validation: what is scored while it learns, or None.
+        train_indices: int64, positions of `train` in the data set's training split.
+        validation_indices: int64, positions of `validation` there; empty when it is another split, or none.
+        validation_source: "train" (held out of the training split), "validation" (the data set's own), "test" or "none".
+    """
+
+    train: ImageSet
+    validation: ImageSet | None
+    train_indices: NDArray[np.int64]
+    validation_indices: NDArray[np.int64]
+    validation_source: str
+
+
+def split_for_training(recipe: Recipe, data: DataSet) -> TrainingSplit:
+    """Cuts validation data as `recipe.validation` says; a split that the data set brings itself is used as it is.
+
+    Raises:
+        InvalidValueError, DataError: when a class has too few images to be on both sides.
+    """
+    everything, nothing = np.arange(len(data.train)), np.arange(0)
+    if recipe.validation in ("stratified", "last") and data.validation is None:
+        return _held_out(recipe, data)
+    validation, source = {
+        "none": (None, "none"),
+        "test": (data.test, "test"),
+    }.get(recipe.validation, (data.validation, "validation"))
+    return TrainingSplit(
+        train=data.train,
+        validation=validation,
+        train_indices=everything,
+        validation_indices=nothing,
+        validation_source=source,
+    )
+
+
+def _held_out(recipe: Recipe, data: DataSet) -> TrainingSplit:
+    if recipe.validation == "last":
+        kept, held_out = last_fraction_split(len(data.train), recipe.validation_split)
+    else:
+        kept, held_out = stratified_split(data.train.labels, recipe.validation_split, recipe.seed)
+    return TrainingSplit(
+        train=data.train.take(kept),
+        validation=data.train.take(held_out),
+        train_indices=kept,
+        validation_indices=held_out,
+        validation_source="train",
+    )
+
+
+def write_split(path: Path, split: TrainingSplit) -> None:
+    """Stores the indices as a NumPy archive with `train` and `validation`."""
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, train=split.train_indices, validation=split.validation_indices)
+
+
+def read_split(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(train indices, validation indices) as `write_split` stored them."""
+    with np.load(path, allow_pickle=False) as archive:
+        return archive["train"], archive["validation"]

@@ -1,0 +1,33 @@
+"""From images to figures: one forward pass for each split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysight.evaluation.predictions import Predictions
+from tinysight.images import ImageSet
+from tinysight.metrics.summary import Summary, summarize
+
+
+def evaluate_splits(
+    splits: dict[str, ImageSet], predict: Callable[[Any], NDArray[np.float32]], *, seed: int = 0
+) -> tuple[dict[str, Predictions], dict[str, Summary]]:
+    """Predictions and scores of each split, every image counted once.
+
+    Args:
+        splits: images by the name of their split.
+        predict: uint8 images (n, height, width, channels) to float32 probabilities (n, classes).
+        seed: of the bootstrap.
+    """
+    predictions = {
+        name: Predictions(probabilities=predict(images.images), labels=images.labels) for name, images in splits.items()
+    }
+    summaries = {
+        name: summarize(found.probabilities, found.labels, splits[name].class_names, seed=seed)
+        for name, found in predictions.items()
+    }
+    return predictions, summaries

@@ -1,0 +1,114 @@
+"""A Keras model as an ONNX file with its metadata, by Keras's own export on TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysight.errors import ModelError
+from tinysight.files import atomic_path
+from tinysight.serving.model_info import METADATA_KEY, ModelInfo, to_json
+
+# What a float file may differ from Keras, as the largest difference of any probability.
+TOLERANCE = 1e-4
+INPUT_NAME, OUTPUT_NAME, BATCH_NAME = "pixels", "probabilities", "batch"
+
+
+def write_onnx(model: Any, path: Path, info: ModelInfo) -> Path:
+    """Writes a serving model as ONNX.
+
+    Args:
+        model: a Keras model from uint8 pixels (n, height, width, channels) to float32 probabilities (n, classes).
+        path: where the file goes, whole or not at all.
+        info: what travels with it as metadata.
+
+    Raises:
+        ModelError: when the model has an operation that ONNX cannot express; the text names what is known of it.
+    """
+    import onnx
+
+    with tempfile.TemporaryDirectory(prefix="tinysight-") as folder:
+        raw = Path(folder) / "model.onnx"
+        _convert(model, raw)
+        graph = onnx.load(raw)
+    _name(graph, info)
+    with atomic_path(path) as temporary:
+        onnx.save(graph, temporary)
+    return path
+
+
+def _convert(model: Any, path: Path) -> None:
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        convert_here(model, path)
+        return
+    # TensorFlow is a dependency on every machine, so there is one exporter, whatever the training ran on.
+    saved = path.with_suffix(".keras")
+    model.save(saved)
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-m", "tinysight.export.onnx_worker", str(saved), str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ModelError(f"the model cannot be written as ONNX: {last}")
+
+
+def convert_here(model: Any, path: Path) -> None:
+    """Keras's export in this process, whose backend must be TensorFlow.
+
+    Raises:
+        ModelError: when the model has an operation that ONNX cannot express.
+    """
+    if not getattr(model, "_called", False):
+        model(np.zeros((1, *model.input_shape[1:]), np.uint8))
+    try:
+        with _quiet():
+            model.export(path, format="onnx", verbose=False)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"the model cannot be written as ONNX: {type(error).__name__}: {reason}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """tf2onnx logs every step, and Keras's patch of it for NumPy 2 warns."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def _name(graph: Any, info: ModelInfo) -> None:
+    """Gives the input, output and batch dimension names that a person can guess, and adds the metadata."""
+    renamed = {graph.graph.input[0].name: INPUT_NAME, graph.graph.output[0].name: OUTPUT_NAME}
+    for value in (graph.graph.input[0], graph.graph.output[0]):
+        value.name = renamed[value.name]
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH_NAME
+    for node in graph.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    graph.graph.name = "tinysight"
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, to_json(info)
+
+
+def largest_difference(expected: NDArray[np.floating], came: NDArray[np.floating]) -> float:
+    """The largest difference of any probability; arrays of shape (n, classes)."""
+    return float(np.max(np.abs(expected - came), initial=0.0))

@@ -1,0 +1,230 @@
+"""The main job: data, net, training, evaluation and a run folder that every later verb reads."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tinysight.data.validation import TrainingSplit, split_for_training, write_split
+from tinysight.errors import TrainingStoppedError
+from tinysight.files import write_json, write_text
+from tinysight.images import DataSet
+from tinysight.recipe import Recipe, load_recipe, to_toml
+from tinysight.runs import Run, create_run
+
+DEFAULT_RECIPE = "tensorflow"
+Say = Callable[[str], None]
+
+
+def train(
+    recipe: Recipe,
+    data: DataSet,
+    *,
+    out: str | Path | None = None,
+    device: str = "auto",
+    quiet: bool = False,
+    save_json: bool = False,
+    say: Say = lambda text: None,
+) -> dict[str, Any]:
+    """Trains, evaluates on the test split and saves.
+
+    Args:
+        recipe: how.
+        data: what; `choose_data` finds it.
+        out: the run folder; None for a new one under `runs/`.
+        device: "auto", "cpu", "gpu" or "gpu:N".
+        quiet: whether to print no progress.
+        save_json: whether to save the tutorials' own pair too, architecture JSON and weights HDF5.
+        say: takes lines for a person.
+
+    Returns:
+        The run's summary, as `--json` prints it.
+
+    Raises:
+        TinysightError: for whatever a person can mend; see `tinysight.errors`.
+    """
+    from tinysight.training.backend import choose_backend
+
+    choose_backend(device)
+    import keras
+
+    from tinysight.models.registry import build_net
+    from tinysight.training.environment import describe_environment
+    from tinysight.training.fit import fit
+
+    split = split_for_training(recipe, data)
+    keras.utils.set_random_seed(recipe.seed)
+    net = build_net(recipe, data.image_shape, len(data.class_names))
+    run = create_run(out, recipe.name)
+    environment = describe_environment(recipe.seed)
+    _write_inputs(run, recipe, data, split, environment)
+    say(_headline(recipe, data, split, net.count_params()))
+    try:
+        result = fit(recipe, net, split.train, split.validation, history_path=run.history, quiet=quiet)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise TrainingStoppedError(f"the disk is full: {run.folder} holds what was written before") from None
+        raise
+    if result.interrupted:
+        say(f"interrupted: keeping epoch {result.epochs_completed} of {recipe.epochs}, the last whole one")
+    environment |= {
+        "seconds": result.seconds,
+        "epochs_completed": result.epochs_completed,
+        "interrupted": result.interrupted,
+        "peak_memory_bytes": _peak_memory(),
+    }
+    write_json(run.environment, environment)
+    return _finish(run, recipe, data, split, net, environment, save_json=save_json, say=say)
+
+
+def _finish(
+    run: Run,
+    recipe: Recipe,
+    data: DataSet,
+    split: TrainingSplit,
+    net: Any,
+    environment: dict[str, Any],
+    *,
+    save_json: bool,
+    say: Say,
+) -> dict[str, Any]:
+    from tinysight.evaluation.predictions import write_predictions
+    from tinysight.evaluation.results import evaluate_splits
+    from tinysight.models.saving import save_keras_file, save_pair
+    from tinysight.models.serving import serving_model
+    from tinysight.report.plots import write_plots
+
+    model = serving_model(net, recipe.scaling, data.image_shape, flip_predictions=recipe.flip_predictions)
+    save_keras_file(model, run.keras_model)
+    if save_json:
+        save_pair(net, run.architecture_json, run.weights_h5)
+    predict = _onnx_or_keras(run, recipe, data, model, split, say)
+    splits = {"test": data.test}
+    if split.validation is not None and split.validation_source != "test":
+        splits["validation"] = split.validation
+    predictions, metrics = evaluate_splits(splits, predict, seed=recipe.seed)
+    write_predictions(run.predictions, predictions)
+    write_json(run.metrics, {name: summary.to_dict() for name, summary in metrics.items()})
+    write_plots(run, data.test, predictions["test"], metrics["test"], metric=recipe.metric)
+    test = metrics["test"].figures
+    summary = {
+        "run": str(run.folder),
+        "recipe": recipe.name,
+        "data": data.name,
+        "parameters": net.count_params(),
+        "epochs": environment["epochs_completed"],
+        "interrupted": environment["interrupted"],
+        "seconds": environment["seconds"],
+        "test_accuracy": test["accuracy"].value,
+        "test_accuracy_interval": [test["accuracy"].low, test["accuracy"].high],
+        "test_loss": test["log_loss"].value,
+        "num_test": len(data.test),
+        "validation": split.validation_source,
+        "seed": recipe.seed,
+    }
+    run.finish(summary)
+    return summary
+
+
+def choose_data(recipe_name: str | None, data_name: str | None, data_dir: str | None, say: Say) -> DataSet:
+    """The data set that was named, or that of the recipe; with nothing named, CIFAR-10 or what is at hand.
+
+    Raises:
+        DataUnavailableError: when a named data set cannot be had. A substitute is taken only where nothing was named.
+    """
+    from tinysight.data import catalog
+
+    if data_name is None and recipe_name is None:
+        data, note = catalog.default_data(data_dir)
+        if note:
+            say(note)
+        return data
+    return catalog.load(data_name or load_recipe(recipe_name or DEFAULT_RECIPE).data, data_dir)
+
+
+def _write_inputs(run: Run, recipe: Recipe, data: DataSet, split: TrainingSplit, environment: dict[str, Any]) -> None:
+    header = f"The recipe of {run.name} as used.\ncommand:   tinysight train {run.recipe.name}"
+    write_text(run.recipe, to_toml(recipe, header))
+    write_json(run.environment, environment)
+    write_split(run.splits, split)
+    write_json(
+        run.data,
+        {
+            "name": data.name,
+            "origin": data.origin,
+            "image_shape": list(data.image_shape),
+            "class_names": list(data.class_names),
+            "num_train": len(split.train),
+            "num_validation": 0 if split.validation is None else len(split.validation),
+            "num_test": len(data.test),
+            "validation": split.validation_source,
+            "train_counts": split.train.counts().tolist(),
+            "test_counts": data.test.counts().tolist(),
+        },
+    )
+
+
+def _headline(recipe: Recipe, data: DataSet, split: TrainingSplit, num_parameters: int) -> str:
+    held_out = {
+        "none": "no validation data",
+        "test": "validated on the test split, as its tutorial does",
+        "train": f"{len(split.validation or ()):,} held out for validation",
+        "validation": f"{len(split.validation or ()):,} validation images",
+    }[split.validation_source]
+    return (
+        f"{recipe.name} on {data.name}: {len(split.train):,} images, {held_out}; {num_parameters:,} parameters,"
+        f" {recipe.epochs} epochs"
+    )
+
+
+def _onnx_or_keras(
+    run: Run, recipe: Recipe, data: DataSet, model: Any, split: TrainingSplit, say: Say
+) -> Callable[[Any], Any]:
+    """A function from raw pixels to probabilities: the ONNX file's, checked against Keras; Keras's own without one."""
+    import importlib.metadata
+
+    import numpy as np
+
+    from tinysight.errors import ModelError
+    from tinysight.export.onnx import TOLERANCE, largest_difference, write_onnx
+    from tinysight.serving.model_info import ModelInfo
+    from tinysight.serving.predictor import Predictor
+
+    def with_keras(images: Any) -> Any:
+        return np.asarray(model.predict(images, batch_size=500, verbose=0), np.float32)
+
+    info = ModelInfo(
+        class_names=data.class_names,
+        image_shape=data.image_shape,
+        recipe=recipe.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=importlib.metadata.version("tinysight"),
+        extra={"data": data.name, "parameters": int(model.count_params())},
+    )
+    try:
+        write_onnx(model, run.onnx_model, info)
+    except ModelError as error:
+        say(f"{error}; predictions of this run need Keras")
+        return with_keras
+    predictor = Predictor(run.onnx_model)
+    checked = data.test.images[:256]
+    difference = largest_difference(with_keras(checked), predictor.predict(checked))
+    if not difference <= TOLERANCE:
+        run.onnx_model.unlink()
+        raise ModelError(f"the ONNX file differs from Keras by {difference:.2g} in a probability; at most {TOLERANCE:g} is let through")
+    return predictor.predict
+
+
+def _peak_memory() -> int | None:
+    """The largest resident size of this process so far, bytes; None where the platform does not tell."""
+    import sys
+
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
