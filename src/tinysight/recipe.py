@@ -37,6 +37,7 @@ class Recipe(BaseModel):
     description: str = Field("", description="one line for people")
     source: str = Field("", description="where the tutorial or method was published")
     published_accuracy: float | None = Field(None, ge=0, le=1, description="test accuracy that the source gives")
+    parameters: int | None = Field(None, ge=0, description="numbers that the net holds; counted anew in every run")
 
     # What goes in.
     data: str = Field("cifar10", description="data set by name, or a folder of images")

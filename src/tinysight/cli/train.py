@@ -41,7 +41,7 @@ def train(ctx: click.Context, recipe: str | None, as_json: bool, assignments: tu
     note = (lambda text: None) if quiet else say
     data = verb.choose_data(recipe, options["data_name"], options["data_dir"], note)
     summary = verb.train(
-        loaded.replace(data=data.name), data, out=options["out"], device=options["device"], quiet=quiet,
+        loaded, data, out=options["out"], device=options["device"], quiet=quiet,
         save_json=options["save_json"], say=note,
     )  # fmt: skip
     if as_json:

@@ -58,6 +58,7 @@ def train(
     split = split_for_training(recipe, data)
     keras.utils.set_random_seed(recipe.seed)
     net = build_net(recipe, data.image_shape, len(data.class_names))
+    recipe = recipe.replace(data=data.name, parameters=net.count_params())
     run = create_run(out, recipe.name)
     environment = describe_environment(recipe.seed)
     _write_inputs(run, recipe, data, split, environment)
@@ -129,7 +130,7 @@ def _finish(
     return summary
 
 
-def choose_data(recipe_name: str | None, data_name: str | None, data_dir: str | None, say: Say) -> DataSet:
+def choose_data(recipe_name: str | None, data_name: str | None, data_dir: str | Path | None, say: Say) -> DataSet:
     """The data set that was named, or that of the recipe; with nothing named, CIFAR-10 or what is at hand.
 
     Raises:
@@ -214,7 +215,9 @@ def _onnx_or_keras(
     difference = largest_difference(with_keras(checked), predictor.predict(checked))
     if not difference <= TOLERANCE:
         run.onnx_model.unlink()
-        raise ModelError(f"the ONNX file differs from Keras by {difference:.2g} in a probability; at most {TOLERANCE:g} is let through")
+        raise ModelError(
+            f"the ONNX file differs from Keras by {difference:.2g} in a probability; at most {TOLERANCE:g} is let through"
+        )
     return predictor.predict
 
 

@@ -1,0 +1,150 @@
+"""The verbs from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinysight.runs import Run, open_run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tinysight.images import DataSet
+    from tinysight.verbs.evaluate import Evaluation
+
+
+class TrainedRun(Run):
+    """A finished run with the verbs as methods.
+
+    Attributes:
+        folder: where its files lie.
+    """
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What `tinysight train --json` printed: test_accuracy, parameters, seconds and the like."""
+        from tinysight.runs import read_summary
+
+        return read_summary(self)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name a class, in the order of the probabilities."""
+        from tinysight.files import read_json
+
+        return tuple(read_json(self.data)["class_names"])
+
+    def evaluate(
+        self, data: str | None = None, *, data_dir: str | Path | None = None, split: str = "test"
+    ) -> Evaluation:
+        """Scores on held-out images, each counted once; see `tinysight.verbs.evaluate`.
+
+        Args:
+            data: another data set with the same classes; None for the run's own.
+            data_dir: where extracted archives lie.
+            split: "test" or "train".
+
+        Raises:
+            DataError: when the data cannot be had, or does not fit the model.
+        """
+        from tinysight.verbs.evaluate import evaluate
+
+        return evaluate(self.folder, data_name=data, data_dir=data_dir, split=split)
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities of every class.
+
+        Args:
+            images: uint8 raw pixels 0..255: one image (height, width[, channels]) or a batch (n, height, width[, channels])
+                of any size, brought to the model's shape by the rule in docs/images.md.
+
+        Returns:
+            float32, shape (n, classes), in the order of `class_names`; n is 1 for one image.
+
+        Raises:
+            ImageError, InvalidValueError: for arrays that are no raw pixels.
+        """
+        from tinysight.evaluation.forward import predictor_of
+        from tinysight.files import read_json
+        from tinysight.pixels import array_to_input
+
+        return predictor_of(self)(array_to_input(images, tuple(read_json(self.data)["image_shape"])))
+
+    def load_keras(self) -> Any:
+        """The Keras model from raw pixels to probabilities, loaded without running code from the file."""
+        from tinysight.training.backend import choose_backend
+
+        choose_backend()
+        from tinysight.models.saving import load_keras_file
+
+        return load_keras_file(self.keras_model)
+
+
+def train(
+    recipe: str | None = None,
+    *,
+    data: str | DataSet | None = None,
+    data_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    quiet: bool = False,
+    save_json: bool = False,
+    **fields: Any,
+) -> TrainedRun:
+    """Trains a recipe, evaluates it on held-out images and saves it: `tinysight train` from Python.
+
+    Args:
+        recipe: name of a shipped recipe or path of a .toml file; None for the default one.
+        data: name of a data set, or a `DataSet` of your own; None for the recipe's.
+        data_dir: where extracted archives lie; None for TINYSIGHT_DATA, else the cache.
+        out: the run folder, new or empty; None for a new one under `runs/`.
+        device: "auto", "cpu", "gpu" or "gpu:N".
+        quiet: whether to print no progress on standard error.
+        save_json: whether to save architecture JSON and weights HDF5 too.
+        **fields: any field of the recipe, as in `epochs=1`.
+
+    Returns:
+        The finished run; its `summary` has the figures.
+
+    Raises:
+        TinysightError: for what a person can mend: an unknown name, data that cannot be had, a loss that is not finite.
+    """
+    import sys
+
+    from tinysight.images import DataSet
+    from tinysight.recipe import load_recipe
+    from tinysight.verbs import train as verb
+
+    def say(text: str) -> None:
+        if not quiet:
+            print(text, file=sys.stderr)
+
+    loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **fields)
+    chosen = data if isinstance(data, DataSet) else verb.choose_data(recipe, data, data_dir, say)
+    summary = verb.train(loaded, chosen, out=out, device=device, quiet=quiet, save_json=save_json, say=say)
+    return TrainedRun(summary["run"])
+
+
+def load(path: str | Path) -> TrainedRun:
+    """The finished run in a folder.
+
+    Raises:
+        RunError: when there is no run, or it did not finish.
+    """
+    return TrainedRun(open_run(path).folder)
+
+
+def load_model(path: str | Path) -> Any:
+    """A Keras model from a run folder, a `.keras` file, or `architecture.json` with its weights beside it.
+
+    Raises:
+        ModelError: when it is missing or damaged, or could only be loaded by running code that came with it.
+    """
+    from tinysight.training.backend import choose_backend
+
+    choose_backend()
+    from tinysight.models.saving import load_model as load_keras_model
+
+    return load_keras_model(path)

@@ -1,0 +1,96 @@
+"""Scores a finished run on held-out images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinysight.data import catalog
+from tinysight.errors import DataError
+from tinysight.evaluation.forward import predictor_of
+from tinysight.evaluation.results import evaluate_splits
+from tinysight.files import read_json
+from tinysight.images import DataSet, ImageSet
+from tinysight.metrics.summary import Summary
+from tinysight.runs import Run, open_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A run's scores on one split.
+
+    Attributes:
+        run: the run.
+        data: name of the data set.
+        split: "test" or "train".
+        summary: every figure, with n and interval.
+        confusion_plot: where the confusion matrix was drawn, or None.
+    """
+
+    run: Run
+    data: str
+    split: str
+    summary: Summary
+    confusion_plot: Path | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        figures, summary = self.summary.figures, self.summary
+        return {
+            "run": str(self.run.folder),
+            "data": self.data,
+            "split": self.split,
+            "accuracy": figures["accuracy"].value,
+            "interval": [figures["accuracy"].low, figures["accuracy"].high],
+            "loss": figures["log_loss"].value,
+            "num_examples": summary.num_images,
+            "per_class": [{"name": scores.name, **scores.to_dict()} for scores in summary.classes],
+            "figures": {name: figure.to_dict() for name, figure in figures.items()},
+            "confusion": summary.confusion.tolist(),
+            "confusion_plot": None if self.confusion_plot is None else str(self.confusion_plot),
+        }
+
+
+def evaluate(
+    path: str | Path, *, data_name: str | None = None, data_dir: str | Path | None = None, split: str = "test"
+) -> Evaluation:
+    """Every image of the split goes through the model once.
+
+    Args:
+        path: a finished run's folder.
+        data_name: another data set with the same classes; None for the run's own.
+        data_dir: where extracted archives lie; None for the cache.
+        split: "test" or "train".
+
+    Raises:
+        RunError: when there is no finished run.
+        DataError: when the data cannot be had, or its classes or image shape are not the model's.
+    """
+    from tinysight.report.plots import draw_confusion
+
+    run = open_run(path)
+    described = read_json(run.data)
+    name = data_name or described["name"]
+    data = catalog.load(name, data_dir)
+    images = _aligned(getattr(data, split), data, described)
+    _, summaries = evaluate_splits({split: images}, predictor_of(run))
+    plot = run.plots / f"confusion-{name}-{split}.png"
+    draw_confusion(summaries[split], plot)
+    return Evaluation(run=run, data=name, split=split, summary=summaries[split], confusion_plot=plot)
+
+
+def _aligned(images: ImageSet, data: DataSet, described: dict[str, Any]) -> ImageSet:
+    """The images with the model's label order: classes are matched by name, never by position."""
+    names, shape = tuple(described["class_names"]), tuple(described["image_shape"])
+    if set(data.class_names) != set(names):
+        odd = sorted(set(data.class_names) ^ set(names))[:3]
+        raise DataError(
+            f"{data.name} has other classes than the model ({', '.join(odd)}, ...); expected the model's {len(names)}"
+        )
+    if images.image_shape != shape:
+        raise DataError(f"{data.name} has images of shape {images.image_shape}; the model takes {shape}")
+    order = np.array([names.index(name) for name in data.class_names], dtype=np.int32)
+    return ImageSet(images=images.images, labels=order[images.labels], class_names=names)
