@@ -16,6 +16,22 @@ from tinysight.data.install import install
 from tinysight.errors import DataError, DataUnavailableError, UnknownNameError
 from tinysight.images import DataSet
 
+__all__ = [
+    "CATALOG",
+    "Entry",
+    "Place",
+    "cache_dir",
+    "default_data",
+    "fetch",
+    "find_entry",
+    "given_folder",
+    "is_available_offline",
+    "load",
+    "locate",
+    "missing_files",
+    "origin",
+]
+
 DEFAULT, STAND_IN = "cifar10", "mnist-5k"
 
 

@@ -43,11 +43,11 @@ def install(
     """
     cache = target.parent
     downloads, staging = cache / ".downloads" / target.name, cache / f".partial-{target.name}"
-    with _errors_for_people(name, target, downloads), _only_process(cache, target.name):
+    with _errors_for_people(name, target), _only_process(cache, target.name):
         if target.is_dir() and _passes(check, target):
             return False
         _remove(staging)
-        try:
+        with _left_clean(downloads, staging):
             paths = [download(file, downloads) for file in files]
             made = _unpacked(paths[0], staging, target.name) if is_archive else _gathered(paths, staging / target.name)
             check(made)
@@ -55,10 +55,6 @@ def install(
                 target.rename(staging / "damaged")
             made.rename(target)
             _remove(downloads)
-        finally:
-            _remove(staging)
-            _remove_if_empty(downloads)
-            _remove_if_empty(downloads.parent)
     return True
 
 
@@ -140,7 +136,23 @@ def _only_process(cache: Path, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _errors_for_people(name: str, target: Path, downloads: Path) -> Iterator[None]:
+def _left_clean(downloads: Path, staging: Path) -> Iterator[None]:
+    """Removes what is of no use: always the staging folder, and downloads unless the next try can go on with them."""
+    try:
+        yield
+    except DataUnavailableError:
+        raise
+    except (DataError, OSError):
+        _remove(downloads)
+        raise
+    finally:
+        _remove(staging)
+        _remove_if_empty(downloads)
+        _remove_if_empty(downloads.parent)
+
+
+@contextmanager
+def _errors_for_people(name: str, target: Path) -> Iterator[None]:
     try:
         yield
     except DataUnavailableError as error:
@@ -148,16 +160,12 @@ def _errors_for_people(name: str, target: Path, downloads: Path) -> Iterator[Non
             f"{error}: check the network and run `tinysight data fetch {name}`, or point --data-dir at a folder that"
             f" holds {target.name}/"
         ) from None
-    except DataError:
-        _remove(downloads)
-        raise
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise DataError(
                 f"cannot write {name} to the cache {target.parent}: {error.strerror}; name another folder with"
                 " TINYSIGHT_CACHE"
             ) from None
-        _remove(downloads)
         raise DataError(
             f"no room for {name} in the cache {target.parent} ({error.strerror}): free some, or name another folder"
             " with TINYSIGHT_CACHE"
