@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 from PIL import Image
 
 from tinysight.data.grid import check_free, choose, draw_grid
@@ -17,28 +19,34 @@ def image_set(num_images: int, channels: int, names: tuple[str, ...] = ("ant", "
     return ImageSet(images=images, labels=labels, class_names=names)
 
 
+def shown(cell: Axes) -> NDArray[np.uint8]:
+    pixels = cell.get_images()[0].get_array()
+    assert pixels is not None
+    return np.asarray(pixels)
+
+
 def test_the_first_25_with_their_names() -> None:
     images = image_set(40, 3)
     figure = draw_grid(images)
     assert len(figure.axes) == 25
     assert [each.get_xlabel() for each in figure.axes[:3]] == ["ant", "bee", "ant"]
     for number, cell in enumerate(figure.axes):
-        assert np.array_equal(cell.get_images()[0].get_array(), images.images[number])
+        assert np.array_equal(shown(cell), images.images[number])
 
 
 def test_grey_is_shown_grey() -> None:
     cell = draw_grid(image_set(4, 1), 2, 2).axes[0]
-    shown = cell.get_images()[0]
-    assert shown.get_array().shape == (8, 8)
-    assert shown.get_cmap().name == "gray"
-    assert shown.get_clim() == (0, 255)
+    image = cell.get_images()[0]
+    assert shown(cell).shape == (8, 8)
+    assert image.get_cmap().name == "gray"
+    assert image.get_clim() == (0, 255)
 
 
 def test_indices_and_cells_left_over() -> None:
     images = image_set(10, 3)
     figure = draw_grid(images, 2, 3, np.array([9, 0, 4]))
     assert [len(each.get_images()) for each in figure.axes] == [1, 1, 1, 0, 0, 0]
-    assert np.array_equal(figure.axes[0].get_images()[0].get_array(), images.images[9])
+    assert np.array_equal(shown(figure.axes[0]), images.images[9])
 
 
 def test_names_are_text_and_short(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ import pytest
 from misbehaving_server import Server
 from public_layouts import cifar_entry, cifar_file, remote, small_cifar, small_idx, tar_gz
 
-from tinysight.data import install as install_module
-from tinysight.data.catalog import fetch, load
+from tinysight.data.catalog import default_data, fetch, load
 from tinysight.data.entries import CATALOG, Entry
 from tinysight.data.install import extract
 from tinysight.errors import DataError, DataUnavailableError
@@ -147,7 +146,7 @@ def test_a_full_disk_while_unpacking_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     use_entry(serve(server, archive()))
-    monkeypatch.setattr(install_module.shutil, "copyfileobj", fail)
+    monkeypatch.setattr("tinysight.data.install.shutil.copyfileobj", fail)
     with pytest.raises(DataError, match=r"no room for cifar10 in the cache .*No space left.*TINYSIGHT_CACHE"):
         load("cifar10")
     assert leftovers(cache) == []
@@ -156,8 +155,11 @@ def test_a_full_disk_while_unpacking_leaves_nothing(
 def test_a_cache_that_cannot_be_made(server: Server, use_entry: UseEntry, cache: Path) -> None:
     use_entry(serve(server, archive()))
     cache.parent.write_text("a file where the cache should be")
-    with pytest.raises(DataError, match="cannot write cifar10 to the cache"):
+    with pytest.raises(DataUnavailableError, match="cannot write cifar10 to the cache"):
         load("cifar10")
+    data, note = default_data()
+    assert data.name == "mnist-5k"
+    assert note is not None
 
 
 DRIVER = """

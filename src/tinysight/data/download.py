@@ -22,7 +22,8 @@ from tinysight.files import digest
 if TYPE_CHECKING:
     from requests import Response
 
-CONNECT_SECONDS, SILENCE_SECONDS = 4, 30
+# A machine without a network is told so within seconds: the default data set is tried before it is replaced.
+CONNECT_SECONDS, SILENCE_SECONDS = 3, 30
 MAX_CUTS, PAUSE_SECONDS = 20, 0.5
 _CHUNK = 1 << 16
 

@@ -38,8 +38,9 @@ def install(
         whether it was downloaded just now.
 
     Raises:
-        DataUnavailableError: when no address serves a file; what came so far is kept for the next try.
-        DataError: when the disk is full, the cache cannot be written, or the archive is refused; nothing is kept.
+        DataUnavailableError: when no address serves a file (what came so far is kept for the next try), or when the
+            cache cannot be written.
+        DataError: when the disk is full or the archive is refused; nothing is kept.
     """
     cache = target.parent
     downloads, staging = cache / ".downloads" / target.name, cache / f".partial-{target.name}"
@@ -162,7 +163,7 @@ def _errors_for_people(name: str, target: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         if error.errno not in _NO_ROOM:
-            raise DataError(
+            raise DataUnavailableError(
                 f"cannot write {name} to the cache {target.parent}: {error.strerror}; name another folder with"
                 " TINYSIGHT_CACHE"
             ) from None

@@ -14,7 +14,6 @@ CIFAR10_FILES = (
         name="cifar-10-binary.tar.gz",
         urls=(
             "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-            "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/cifar-10-binary.tar.gz",
             "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/cifar-10-binary.tar.gz",
         ),
         size=170_052_171,
