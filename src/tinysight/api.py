@@ -57,8 +57,8 @@ class TrainedRun(Run):
         """Probabilities of every class.
 
         Args:
-            images: uint8 raw pixels 0..255: one image (height, width[, channels]) or a batch (n, height, width[, channels])
-                of any size, brought to the model's shape by the rule in docs/images.md.
+            images: uint8 raw pixels 0..255: one image (height, width[, channels]) or a batch (n, height, width[,
+                channels]) of any size, brought to the model's shape by the rule in docs/images.md.
 
         Returns:
             float32, shape (n, classes), in the order of `class_names`; n is 1 for one image.

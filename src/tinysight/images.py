@@ -38,7 +38,8 @@ class ImageSet:
             )
         if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
             raise DataError(
-                f"labels are {labels.dtype} of shape {labels.shape} for {len(images)} images; expected integers, one each"
+                f"labels are {labels.dtype} of shape {labels.shape} for {len(images)} images;"
+                " expected integers, one each"
             )
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.class_names):
             raise DataError(

@@ -1,7 +1,7 @@
 """A recipe is one flat, frozen record of everything that makes a training: declared once, here.
 
-A recipe file is TOML and holds only what differs from the defaults. Values given as text (`--set key=value`) are parsed by
-the type of their field.
+A recipe file is TOML and holds only what differs from the defaults. Values given as text (`--set key=value`) are
+parsed by the type of their field.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ SHORTCUTS = ("epochs", "batch_size", "learning_rate", "seed")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 @click.pass_context
-def train(ctx: click.Context, recipe: str | None, as_json: bool, assignments: tuple[str, ...], **options: Any) -> None:
+def train(
+    ctx: click.Context, /, recipe: str | None, as_json: bool, assignments: tuple[str, ...], **options: Any
+) -> None:
     """Train, evaluate on held-out images and save.
 
     RECIPE is a name that `tinysight recipes` lists, or a .toml file of your own.

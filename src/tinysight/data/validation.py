@@ -23,7 +23,8 @@ class TrainingSplit:
         validation: what is scored while it learns, or None.
         train_indices: int64, positions of `train` in the data set's training split.
         validation_indices: int64, positions of `validation` there; empty when it is another split, or none.
-        validation_source: "train" (held out of the training split), "validation" (the data set's own), "test" or "none".
+        validation_source: "train" (held out of the training split), "validation" (the data set's own), "test" or
+            "none".
     """
 
     train: ImageSet

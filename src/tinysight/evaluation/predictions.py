@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class Predictions:
 
 def write_predictions(path: Path, splits: dict[str, Predictions]) -> None:
     """Stores the predictions of each split ("test", "validation") in one NumPy archive."""
-    arrays = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for name, predictions in splits.items():
         arrays[f"{name}_probabilities"] = predictions.probabilities
         arrays[f"{name}_labels"] = predictions.labels

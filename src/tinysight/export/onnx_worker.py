@@ -1,4 +1,4 @@
-"""Converts a saved Keras model in a process whose backend is TensorFlow: `python -m tinysight.export.onnx_worker IN OUT`."""
+"""Converts a Keras model in a process of TensorFlow's own: `python -m tinysight.export.onnx_worker IN OUT`."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ def build_cnn(recipe: Recipe, input_shape: tuple[int, int, int], num_classes: in
     """The net that `recipe.layers` spells, with a softmax over the classes at its end.
 
     Args:
-        recipe: its layers are `conv FILTERS`, `pool`, `dropout [RATE]`, `batchnorm`, `flatten`, `dense UNITS`; the fields
-            activation, kernel_size, strides, padding, pooling, pool_size and dropout hold for all of them.
+        recipe: its layers are `conv FILTERS`, `pool`, `dropout [RATE]`, `batchnorm`, `flatten`, `dense UNITS`; the
+            fields activation, kernel_size, strides, padding, pooling, pool_size and dropout hold for all of them.
         input_shape: (height, width, channels) of the scaled images, float32.
         num_classes: how many probabilities come out, float32 (n, num_classes).
 

@@ -38,13 +38,14 @@ def _columns(width: int) -> Iterator[None]:
 
 
 def explain(net: keras.Model) -> list[tuple[str, str]]:
-    """(row, words) for each layer: the row names layer, output shape and parameters; the words say how they come about."""
+    """(row, words) for each layer: its name, shapes and parameters; and how these come about."""
     rows = []
     for layer in net.layers:
         if isinstance(layer, layers.InputLayer):
             continue
         before, after = tuple(layer.input.shape[1:]), tuple(layer.output.shape[1:])
-        row = f"{layer.name} ({type(layer).__name__})  {_shape(before)} -> {_shape(after)}  {layer.count_params():,} parameters"
+        shapes = f"{_shape(before)} -> {_shape(after)}"
+        row = f"{layer.name} ({type(layer).__name__})  {shapes}  {layer.count_params():,} parameters"
         words = _WORDS.get(type(layer), _other)(layer, before, after)
         rows.append((row, words))
     return rows
@@ -65,21 +66,27 @@ def _window(layer: Any, before: tuple[int, ...], after: tuple[int, ...], size: i
             f"{before[0]} to {after[0]} by a valid {size}x{size} window: it must lie inside the image,"
             f" so {size} - 1 = {size - 1} positions are lost"
         )
-    return f"{before[0]} to {after[0]}: a {size}x{size} window in steps of {step}, ({before[0]} - {size}) / {step} + 1, rounded down"
+    return (
+        f"{before[0]} to {after[0]}: a {size}x{size} window in steps of {step}, ({before[0]} - {size}) / {step} + 1,"
+        " rounded down"
+    )
 
 
 def _conv(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
     size, inputs, filters = layer.kernel_size[0], before[2], after[2]
     bias = 1 if layer.use_bias else 0
     total = (size * size * inputs + bias) * filters
-    count = f"{total:,} = ({size}x{size}x{inputs}+{bias})x{filters}: each of {filters} filters has a weight for every pixel of"
-    return f"{_window(layer, before, after, size)}. {count} its window in each of {inputs} channels, and {bias} bias."
+    return (
+        f"{_window(layer, before, after, size)}. {total:,} = ({size}x{size}x{inputs}+{bias})x{filters}: each of"
+        f" {filters} filters has a weight for every pixel of its window in each of {inputs} channels, and {bias} bias."
+    )
 
 
 def _dense(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
     bias = 1 if layer.use_bias else 0
     total = (before[-1] + bias) * after[-1]
-    words = f"{total:,} = ({before[-1]}+{bias})x{after[-1]}: each of {after[-1]} units weighs all {before[-1]} inputs, and {bias} bias."
+    words = f"{total:,} = ({before[-1]}+{bias})x{after[-1]}: each of {after[-1]} units weighs all {before[-1]} inputs,"
+    words += f" and {bias} bias."
     if layer.activation is keras.activations.softmax:
         words += " Softmax turns the outputs into probabilities that sum to 1."
     return words
@@ -90,7 +97,10 @@ def _pool(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
     kept = {layers.MaxPooling2D: "largest value", layers.AveragePooling2D: "mean", SumPooling2D: "sum"}[type(layer)]
     left_over = before[0] - after[0] * size
     rest = f"; the last {left_over} row and column fit no window and are dropped" if left_over == 1 else ""
-    return f"{before[0]} to {after[0]}: of every {size}x{size} pixels the {kept} is kept{rest}. Nothing to learn: 0 parameters."
+    return (
+        f"{before[0]} to {after[0]}: of every {size}x{size} pixels the {kept} is kept{rest}."
+        " Nothing to learn: 0 parameters."
+    )
 
 
 def _flatten(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
@@ -118,8 +128,8 @@ def _maxout(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
 
 def _batchnorm(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
     return (
-        f"{4 * before[-1]:,} = 4x{before[-1]}: for each channel a factor and an offset that are learned, and a mean and a"
-        " variance that are followed (these two are not trained)."
+        f"{4 * before[-1]:,} = 4x{before[-1]}: for each channel a factor and an offset that are learned, and a mean and"
+        " a variance that are followed (these two are not trained)."
     )
 
 

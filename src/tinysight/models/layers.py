@@ -12,8 +12,8 @@ from keras import ops
 class Maxout(keras.layers.Layer):
     """The largest of `pieces` neighbouring channels.
 
-    Input of shape (..., pieces * channels) becomes (..., channels), same dtype; a layer before it makes `pieces` times the
-    channels that are wanted.
+    Input of shape (..., pieces * channels) becomes (..., channels), same dtype; a layer before it makes `pieces`
+    times the channels that are wanted.
 
     Source: Goodfellow et al., Maxout Networks, 2013, https://arxiv.org/abs/1302.4389.
 
@@ -49,7 +49,8 @@ class Maxout(keras.layers.Layer):
 class SumPooling2D(keras.layers.Layer):
     """The sum over each pooling window: average pooling times the window's area.
 
-    Input of shape (n, height, width, channels) becomes (n, height // pool_size, width // pool_size, channels), same dtype.
+    Input of shape (n, height, width, channels) becomes (n, height // pool_size, width // pool_size, channels), same
+    dtype.
 
     Args:
         pool_size: height, width and step of the window.

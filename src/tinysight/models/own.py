@@ -92,7 +92,7 @@ def _input_shape(model: keras.Model) -> tuple[int, int, int] | None:
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or None in shape[1:]:
         return None
-    return shape[1:]  # type: ignore[return-value]
+    return shape[1:]
 
 
 def _first_line(error: Exception) -> str:

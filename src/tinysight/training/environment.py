@@ -11,7 +11,17 @@ from typing import Any
 from tinysight.training.backend import list_devices
 
 # Those that decide about a run's numbers.
-PACKAGES = ("tinysight", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "onnxruntime", "scikit-learn")
+PACKAGES = (
+    "tinysight",
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "torch",
+    "numpy",
+    "onnxruntime",
+    "scikit-learn",
+)
 
 
 def describe_environment(seed: int) -> dict[str, Any]:

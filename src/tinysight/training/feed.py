@@ -27,7 +27,7 @@ class Feed:
         batch_size: images a step; the last step of an epoch takes what is left.
         seed: of the order; None for the order in which the images lie.
         one_hot: whether labels are given as one-hot float32 rows rather than int32 indices.
-        alternate: whether to mirror every image in every second epoch, half of them in even epochs and half in odd ones.
+        alternate: whether to mirror every image in every second epoch, half of them in even ones and half in odd ones.
             Source: Jordan, 94 % on CIFAR-10 in 3.29 seconds, 2024, https://arxiv.org/abs/2404.00498.
     """
 

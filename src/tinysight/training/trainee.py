@@ -23,8 +23,8 @@ class Trainee(keras.Model):
         self.net = net
         self.scaling = scaling_layer(recipe.scaling)
         self.augment = Augment.from_recipe(recipe)
-        # The first step whose loss was not finite, counted from 0; -1 while there was none. A variable, because steps are
-        # executed many at a time and the callback sees only the last of them.
+        # The first step whose loss was not finite, counted from 0; -1 while there was none. A variable, because steps
+        # are executed many at a time and the callback sees only the last of them.
         self.first_bad_step = self.add_weight(
             shape=(), dtype="int32", initializer=lambda shape, dtype: ops.full(shape, -1, dtype), trainable=False,
             name="first_bad_step",

@@ -69,7 +69,7 @@ def evaluate(
         RunError: when there is no finished run.
         DataError: when the data cannot be had, or its classes or image shape are not the model's.
     """
-    from tinysight.report.plots import draw_confusion
+    from tinysight.report.plots import confusion_figure, save
 
     run = open_run(path)
     described = read_json(run.data)
@@ -78,7 +78,7 @@ def evaluate(
     images = _aligned(getattr(data, split), data, described)
     _, summaries = evaluate_splits({split: images}, predictor_of(run))
     plot = run.plots / f"confusion-{name}-{split}.png"
-    draw_confusion(summaries[split], plot)
+    save(confusion_figure(summaries[split].confusion, summaries[split].class_names), plot)
     return Evaluation(run=run, data=name, split=split, summary=summaries[split], confusion_plot=plot)
 
 

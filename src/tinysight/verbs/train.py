@@ -216,7 +216,7 @@ def _onnx_or_keras(
     if not difference <= TOLERANCE:
         run.onnx_model.unlink()
         raise ModelError(
-            f"the ONNX file differs from Keras by {difference:.2g} in a probability; at most {TOLERANCE:g} is let through"
+            f"the ONNX file differs from Keras by {difference:.2g} in a probability; expected at most {TOLERANCE:g}"
         )
     return predictor.predict
 

@@ -43,7 +43,8 @@ def tutorials(
         seeds, seconds (median of `fit`), runs.
 
     Raises:
-        TinysightError: before anything trains, for an unknown recipe or field; TrainingStoppedError when a training fails.
+        TinysightError: before anything trains, for an unknown recipe or field.
+        TrainingStoppedError: when a training fails.
     """
     folder = Path(out)
     if folder.exists():
