@@ -58,7 +58,11 @@ class Recipe(BaseModel):
     widths: tuple[int, ...] = Field((64, 128, 256), description="filters of each group of model=fast")
     group_convolutions: int = Field(1, ge=1, le=3, description="convolutions in each group of model=fast")
     stem_strides: int = Field(2, ge=1, le=4, description="step of the whitening first layer of model=fast")
+    stem_kernel: int = Field(3, ge=1, le=9, description="height and width of a whitening window of model=fast")
     stem_filters: int = Field(24, ge=1, le=96, description="whitening filters of model=fast, besides their negatives")
+
+    logit_scale: float = Field(0.125, gt=0, description="factor on the outputs of model=fast before softmax")
+    batchnorm_momentum: float = Field(0.6, ge=0, lt=1, description="of the followed means and variances of model=fast")
 
     # How it learns.
     loss: Loss = Field("sparse_categorical_crossentropy", description="integer labels (sparse) or one-hot")

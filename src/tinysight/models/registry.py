@@ -8,12 +8,14 @@ import keras
 
 from tinysight.errors import UnknownNameError
 from tinysight.models.cnn import build_cnn
+from tinysight.models.fast import build_fast
 from tinysight.models.own import build_own, is_own_model
 from tinysight.recipe import Recipe
 
 # A net takes scaled images, float32 (n, height, width, channels), and gives (n, num_classes).
 MODELS: dict[str, Callable[[Recipe, tuple[int, int, int], int], keras.Model]] = {
     "cnn": build_cnn,
+    "fast": build_fast,
 }
 
 

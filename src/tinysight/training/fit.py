@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tinysight.errors import TrainingStoppedError
 from tinysight.images import ImageSet
+from tinysight.models.fast import adapt
+from tinysight.models.serving import SCALINGS
 from tinysight.recipe import Recipe
 from tinysight.training.callbacks import HistoryWriter, LastWholeEpoch, StopOnBadLoss
 from tinysight.training.feed import Feed
@@ -25,6 +28,7 @@ from tinysight.training.trainee import Trainee, make_loss
 # several times a second is smooth enough.
 IMAGES_PER_EXECUTION = 2048
 EVALUATION_BATCH = 500
+ADAPT_IMAGES = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,7 @@ def fit(
         TrainingStoppedError: when the loss is NaN or infinite, or Ctrl-C came before the first epoch was whole.
     """
     feed = make_feed(recipe, train)
+    adapt_to(net, recipe, train)
     rates = learning_rates(recipe, feed.num_steps)
     trainee = compile_trainee(recipe, net, feed.num_steps)
     writer = HistoryWriter(history_path, rates, feed.num_steps)
@@ -93,6 +98,13 @@ def fit(
             progress.close()
     seconds = time.perf_counter() - started
     return FitResult(history=writer.rows, seconds=seconds, epochs_completed=len(writer.rows), interrupted=interrupted)
+
+
+def adapt_to(net: keras.Model, recipe: Recipe, images: ImageSet) -> None:
+    """Fills what a net takes from its training images before it learns: a whitening first layer."""
+    factor, offset = SCALINGS[recipe.scaling]
+    sample = images.images[:ADAPT_IMAGES].astype(np.float32) * np.float32(factor) + np.float32(offset)
+    adapt(net, sample)
 
 
 def make_feed(recipe: Recipe, images: ImageSet) -> Feed:

@@ -1,0 +1,114 @@
+"""Nets made for small images and small machines: a frozen whitening stem, then a few groups of pooling and convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from tinysight.errors import InvalidValueError
+from tinysight.recipe import Recipe
+
+WHITENING = "whitening"
+# Added to the eigenvalues of scaled patches, so that directions of nearly no variance are not blown up into noise.
+WHITENING_EPSILON = 1e-4
+MAX_PATCHES = 200_000
+
+
+def build_fast(recipe: Recipe, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    """Whitening stem, then for each width a group: max-pooling, convolutions, batch normalisation, ReLU.
+
+    Pooling comes before the first convolution of a group: a quarter of the arithmetic for little accuracy. The first
+    layer is frozen; `adapt` fills it from training images. Source: Jordan, 94 % on CIFAR-10 in 3.29 seconds, 2024,
+    https://arxiv.org/abs/2404.00498, and Page, How to train your ResNet, 2018-2019; changed for processors.
+
+    Args:
+        recipe: its fields stem_filters, stem_kernel, stem_strides, widths, group_convolutions.
+        input_shape: (height, width, channels) of the scaled images, float32.
+        num_classes: how many logits come out, float32 (n, num_classes).
+
+    Raises:
+        InvalidValueError: when the image is too small for the groups.
+    """
+    images = keras.Input(input_shape, name="images")
+    num_filters = min(recipe.stem_filters, recipe.stem_kernel**2 * input_shape[2])
+    outputs = layers.Conv2D(
+        2 * num_filters,
+        recipe.stem_kernel,
+        strides=recipe.stem_strides,
+        padding="same",
+        use_bias=False,
+        trainable=False,
+        name=WHITENING,
+    )(images)
+    outputs = layers.ReLU()(outputs)
+    for width in recipe.widths:
+        outputs = _group(outputs, width, recipe)
+    outputs = layers.GlobalMaxPooling2D()(outputs)
+    logits = layers.Dense(num_classes, use_bias=False, kernel_initializer=_small_head)(outputs)
+    return keras.Model(images, layers.Rescaling(recipe.logit_scale, name="logits")(logits), name="fast")
+
+
+def _group(inputs: Any, width: int, recipe: Recipe) -> Any:
+    if min(inputs.shape[1:3]) < 2:
+        raise InvalidValueError(
+            f"{len(recipe.widths)} widths shrink the image to nothing; use fewer widths, stem_strides=1 or larger images"
+        )
+    outputs = layers.MaxPooling2D()(inputs)
+    for _ in range(recipe.group_convolutions):
+        outputs = layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer=_identity_leaning)(outputs)
+        outputs = layers.BatchNormalization(momentum=recipe.batchnorm_momentum, epsilon=1e-5, scale=False)(outputs)
+        outputs = layers.ReLU()(outputs)
+    return outputs
+
+
+def _identity_leaning(shape: tuple[int, ...], dtype: Any = None) -> Any:
+    """He's uniform initialisation, whose first filters pass their channel on (partial identity)."""
+    height, width, inputs, filters = shape
+    kernel = np.array(keras.initializers.HeUniform(seed=keras.random.SeedGenerator())(shape, dtype))
+    shared = min(inputs, filters)
+    kernel[..., :shared] = 0
+    kernel[height // 2, width // 2, np.arange(shared), np.arange(shared)] = 1
+    return kernel
+
+
+def _small_head(shape: tuple[int, ...], dtype: Any = None) -> Any:
+    return keras.initializers.HeUniform(seed=keras.random.SeedGenerator())(shape, dtype)
+
+
+def adapt(net: keras.Model, images: NDArray[np.float32]) -> None:
+    """Fills the whitening layer of `net`, if it has one, from the patches of training images.
+
+    Args:
+        net: any net; one without a layer called "whitening" is left as it is.
+        images: float32, shape (n, height, width, channels), scaled; a few thousand are enough.
+    """
+    found = [layer for layer in net.layers if layer.name == WHITENING]
+    for layer in found:
+        layer.set_weights([whitening_kernel(images, layer.kernel_size[0], layer.filters // 2)])
+
+
+def whitening_kernel(images: NDArray[np.float32], size: int, num_filters: int) -> NDArray[np.float32]:
+    """The directions in which patches vary most, each scaled to variance one, and their negatives.
+
+    Args:
+        images: float32, shape (n, height, width, channels).
+        size: height and width of a patch.
+        num_filters: how many directions, by falling variance; at most size * size * channels.
+
+    Returns:
+        float32, shape (size, size, channels, 2 * num_filters).
+    """
+    channels = images.shape[3]
+    windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
+    patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, size * size * channels)
+    patches = patches[:: max(1, len(patches) // MAX_PATCHES)].astype(np.float32)
+    covariance = patches.T @ patches / len(patches)
+    variances, directions = np.linalg.eigh(covariance.astype(np.float64))
+    order = np.argsort(variances)[::-1][:num_filters]
+    filters = directions[:, order] / np.sqrt(variances[order] + WHITENING_EPSILON)
+    kernel = filters.reshape(size, size, channels, num_filters).astype(np.float32)
+    return np.concatenate([kernel, -kernel], axis=3)
