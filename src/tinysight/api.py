@@ -91,6 +91,7 @@ def train(
     device: str = "auto",
     quiet: bool = False,
     save_json: bool = False,
+    report: bool = True,
     **fields: Any,
 ) -> TrainedRun:
     """Trains a recipe, evaluates it on held-out images and saves it: `tinysight train` from Python.
@@ -103,6 +104,7 @@ def train(
         device: "auto", "cpu", "gpu" or "gpu:N".
         quiet: whether to print no progress on standard error.
         save_json: whether to save architecture JSON and weights HDF5 too.
+        report: whether to write the report page too.
         **fields: any field of the recipe, as in `epochs=1`.
 
     Returns:
@@ -123,7 +125,9 @@ def train(
 
     loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **fields)
     chosen = data if isinstance(data, DataSet) else verb.choose_data(recipe, data, data_dir, say)
-    summary = verb.train(loaded, chosen, out=out, device=device, quiet=quiet, save_json=save_json, say=say)
+    summary = verb.train(
+        loaded, chosen, out=out, device=device, quiet=quiet, save_json=save_json, report=report, say=say
+    )
     return TrainedRun(summary["run"])
 
 

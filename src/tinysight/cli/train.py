@@ -24,6 +24,7 @@ SHORTCUTS = ("epochs", "batch_size", "learning_rate", "seed")
 @click.option("--out", type=click.Path(), help="The run folder; without it, a new one under runs/.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, gpu or gpu:N.")
 @click.option("--save-json", is_flag=True, help="Also save architecture JSON and weights HDF5, as tutorials do.")
+@click.option("--no-report", is_flag=True, help="Write no report.html.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 @click.pass_context
@@ -44,7 +45,7 @@ def train(
     data = verb.choose_data(recipe, options["data_name"], options["data_dir"], note)
     summary = verb.train(
         loaded, data, out=options["out"], device=options["device"], quiet=quiet,
-        save_json=options["save_json"], say=note,
+        save_json=options["save_json"], report=not options["no_report"], say=note,
     )  # fmt: skip
     if as_json:
         print_json(summary)
@@ -57,12 +58,19 @@ def train(
 def describe(summary: dict[str, Any]) -> str:
     """The end of a training for a person."""
     low, high = summary["test_accuracy_interval"]
+    samples = [
+        f"test image {sample['image']}: {sample['predicted']} ({sample['score']:.0%}), in truth {sample['true']}"
+        for sample in summary["samples"]
+    ]
+    folder = summary["run"]
     return "\n".join(
         [
             f"test accuracy {summary['test_accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%},"
             f" n = {summary['num_test']:,})",
             f"test loss     {summary['test_loss']:.4f}",
             f"training took {summary['seconds']:.1f} s for {summary['epochs']} epochs",
-            f"run           {summary['run']}",
+            *samples,
+            f"run           {folder}  (model.keras, model.onnx, history.csv, metrics.json, plots/)",
+            f"next          tinysight predict {folder} IMAGE...    tinysight evaluate {folder}",
         ]
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from tinysight.data.validation import TrainingSplit, split_for_training, write_split
 from tinysight.errors import TrainingStoppedError
+from tinysight.evaluation.predictions import Predictions, write_predictions
 from tinysight.files import write_json, write_text
 from tinysight.images import DataSet
 from tinysight.recipe import Recipe, load_recipe, to_toml
@@ -27,6 +28,7 @@ def train(
     device: str = "auto",
     quiet: bool = False,
     save_json: bool = False,
+    report: bool = True,
     say: Say = lambda text: None,
 ) -> dict[str, Any]:
     """Trains, evaluates on the test split and saves.
@@ -38,6 +40,7 @@ def train(
         device: "auto", "cpu", "gpu" or "gpu:N".
         quiet: whether to print no progress.
         save_json: whether to save the tutorials' own pair too, architecture JSON and weights HDF5.
+        report: whether to write the report page too, as far as it is quick.
         say: takes lines for a person.
 
     Returns:
@@ -78,7 +81,8 @@ def train(
         "peak_memory_bytes": _peak_memory(),
     }
     write_json(run.environment, environment)
-    return _finish(run, recipe, data, split, net, environment, save_json=save_json, say=say)
+    summary = _finish(run, recipe, data, split, net, environment, save_json=save_json, say=say)
+    return summary
 
 
 def _finish(
@@ -92,7 +96,6 @@ def _finish(
     save_json: bool,
     say: Say,
 ) -> dict[str, Any]:
-    from tinysight.evaluation.predictions import write_predictions
     from tinysight.evaluation.results import evaluate_splits
     from tinysight.models.saving import save_keras_file, save_pair
     from tinysight.models.serving import serving_model
@@ -125,9 +128,25 @@ def _finish(
         "num_test": len(data.test),
         "validation": split.validation_source,
         "seed": recipe.seed,
+        "samples": _samples(predictions["test"], data.class_names),
     }
     run.finish(summary)
     return summary
+
+
+def _samples(predictions: Predictions, class_names: tuple[str, ...], count: int = 3) -> list[dict[str, Any]]:
+    """What the model says about the first test images."""
+    return [
+        {
+            "image": index,
+            "predicted": class_names[int(row.argmax())],
+            "score": float(row.max()),
+            "true": class_names[label],
+        }
+        for index, (row, label) in enumerate(
+            zip(predictions.probabilities[:count], predictions.labels[:count], strict=True)
+        )
+    ]
 
 
 def choose_data(recipe_name: str | None, data_name: str | None, data_dir: str | Path | None, say: Say) -> DataSet:
