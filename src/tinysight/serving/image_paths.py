@@ -69,10 +69,12 @@ def _matching(pattern: str) -> Iterator[Found]:
     folders_too = "**" not in pattern
     num_found = 0
     for match in sorted(glob.glob(pattern, recursive=True), key=natural_order):
-        if os.path.isdir(match):
-            items = list(_in_folder(match)) if folders_too else []
-        else:
+        if not os.path.isdir(match):
             items = [Found(match)]
+        elif folders_too:
+            items = list(_in_folder(match))
+        else:
+            continue
         num_found += len(items)
         yield from items
     if not num_found:
