@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ def build_cnn(recipe: Recipe, input_shape: tuple[int, int, int], num_classes: in
     Raises:
         InvalidValueError: for a layer that is not understood, or a net that shrinks the image to nothing.
     """
-    model = keras.Sequential([keras.Input(input_shape)], name=recipe.name.replace("-", "_") or None)
+    model = keras.Sequential([keras.Input(input_shape)], name=_scope_name(recipe.name))
     for number, word in enumerate(recipe.layers, start=1):
         try:
             _append(model, word, recipe)
@@ -38,6 +39,12 @@ def build_cnn(recipe: Recipe, input_shape: tuple[int, int, int], num_classes: in
         model.add(layers.Flatten())
     model.add(layers.Dense(num_classes, activation="softmax"))
     return model
+
+
+def _scope_name(name: str) -> str:
+    """`name` as TensorFlow takes it for a scope: letters, digits and underscores, and a letter first."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return plain if plain[:1].isalpha() else f"net_{plain}"
 
 
 def _append(model: keras.Sequential, word: str, recipe: Recipe) -> None:
