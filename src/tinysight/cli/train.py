@@ -7,13 +7,23 @@ from typing import Any
 import click
 
 from tinysight.cli.common import data_dir_option, json_option, print_json, say
+from tinysight.errors import InvalidValueError
 
-SHORTCUTS = ("epochs", "batch_size", "learning_rate", "seed")
+# Options that are fields of the recipe.
+SHORTCUTS = ("data", "model", "epochs", "batch_size", "learning_rate", "seed")
+
+
+def _known_device(_: click.Context, __: click.Parameter, device: str) -> str:
+    """A device that exists nowhere is refused before data and Keras are loaded."""
+    from tinysight.training.backend import parse_device
+
+    parse_device(device)
+    return device
 
 
 @click.command()
 @click.argument("recipe", required=False)
-@click.option("--data", "data_name", metavar="NAME", help="Data set; `tinysight data list` shows them.")
+@click.option("--data", metavar="NAME", help="Data set; `tinysight data list` shows them.")
 @data_dir_option
 @click.option("--model", metavar="FILE.py:FUNCTION", help="A model of your own: a function that returns a Keras model.")
 @click.option("--epochs", type=int, help="Passes over the training images.")
@@ -22,7 +32,7 @@ SHORTCUTS = ("epochs", "batch_size", "learning_rate", "seed")
 @click.option("--seed", type=int, help="Of weights, order, splits, dropout and augmentation.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any field of the recipe; repeatable.")
 @click.option("--out", type=click.Path(), help="The run folder; without it, a new one under runs/.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, gpu or gpu:N.")
+@click.option("--device", default="auto", show_default=True, callback=_known_device, help="auto, cpu, gpu or gpu:N.")
 @click.option("--save-json", is_flag=True, help="Also save architecture JSON and weights HDF5, as tutorials do.")
 @click.option("--no-report", is_flag=True, help="Write no report.html.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -38,11 +48,15 @@ def train(
     from tinysight.recipe import load_recipe, parse_assignments
     from tinysight.verbs import train as verb
 
-    changes = {key: options[key] for key in (*SHORTCUTS, "model") if options[key] is not None}
-    loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **changes, **parse_assignments(assignments))
+    changes = {key: options[key] for key in SHORTCUTS if options[key] is not None}
+    assigned = parse_assignments(assignments)
+    for key in changes.keys() & assigned.keys():
+        raise InvalidValueError(f"{key} came twice, with --{key.replace('_', '-')} and with --set: keep one of them")
+    changes |= assigned
+    loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **changes)
     quiet = options["quiet"]
     note = (lambda text: None) if quiet else say
-    data = verb.choose_data(recipe, options["data_name"], options["data_dir"], note)
+    data = verb.choose_data(recipe, changes.get("data"), options["data_dir"], note)
     summary = verb.train(
         loaded, data, out=options["out"], device=options["device"], quiet=quiet,
         save_json=options["save_json"], report=not options["no_report"], say=note,

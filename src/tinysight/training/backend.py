@@ -40,12 +40,12 @@ def choose_backend(device: str = "auto") -> str:
         UnknownNameError: for a device or a KERAS_BACKEND that does not exist.
         InvalidValueError: when a GPU is asked for and there is none.
     """
-    kind, index = _parse_device(device)
+    kind, index = parse_device(device)
     if "keras" not in sys.modules:
         _quiet_native_logs()
         if kind == "cpu":
             # Read by JAX at import and by CUDA at start; both are too late to change afterwards.
-            os.environ.setdefault("JAX_PLATFORMS", "cpu")
+            os.environ["JAX_PLATFORMS"] = "cpu"
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         elif index is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
@@ -60,7 +60,12 @@ def choose_backend(device: str = "auto") -> str:
     return name
 
 
-def _parse_device(device: str) -> tuple[str, int | None]:
+def parse_device(device: str) -> tuple[str, int | None]:
+    """("gpu", 1) of "gpu:1"; the number is None where none is given.
+
+    Raises:
+        UnknownNameError, InvalidValueError: for what is none of auto, cpu, gpu and gpu:NUMBER.
+    """
     kind, separator, index = device.partition(":")
     if kind not in ("auto", "cpu", "gpu"):
         raise UnknownNameError("device", device, ("auto", "cpu", "gpu", "gpu:0"))
