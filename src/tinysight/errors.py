@@ -9,6 +9,7 @@ TinysightError               exit status 2, one line: what came, what was expect
 ├── ModelError               a model that cannot be built, loaded, trained or exported
 ├── RunError                 a run folder that is missing, unfinished or in the way
 └── TrainingStoppedError     training that went wrong: NaN, infinity, a full disk
+    └── TrainingInterruptedError exit status 130: Ctrl-C before there was anything to keep
 
 A bug is none of these: it crashes with a traceback.
 """
@@ -67,3 +68,9 @@ class RunError(TinysightError):
 
 class TrainingStoppedError(TinysightError):
     """Training that cannot go on: a NaN or infinite loss, a full disk."""
+
+
+class TrainingInterruptedError(TrainingStoppedError):
+    """Ctrl-C before the first epoch was whole."""
+
+    exit_status = 130  # 128 + SIGINT, as shells count

@@ -34,16 +34,25 @@ class HistoryWriter(keras.callbacks.Callback):
         self.rows.append(row)
         write_history(self.path, self.rows)
 
+    def keep(self, num_epochs: int) -> None:
+        """Forgets the rows after the first `num_epochs`, and writes the file anew."""
+        del self.rows[num_epochs:]
+        write_history(self.path, self.rows)
+
 
 class LastWholeEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the last whole epoch in memory, for an interruption within the next one."""
+    """Keeps the weights of the last whole epoch in memory, for an interruption within the next one.
+
+    Attributes:
+        kept: (whole epochs, weights after them); one value, so that an interruption cannot come between the two.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.weights: list[Any] | None = None
+        self.kept: tuple[int, list[Any]] | None = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.weights = self.model.get_weights()
+        self.kept = (epoch + 1, self.model.get_weights())
 
 
 class StopOnBadLoss(keras.callbacks.Callback):

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinysight.errors import TrainingStoppedError
+from tinysight.errors import TrainingInterruptedError
 from tinysight.images import ImageSet
 from tinysight.models.fast import adapt
 from tinysight.models.serving import SCALINGS
@@ -70,7 +70,8 @@ def fit(
         callbacks: further Keras callbacks.
 
     Raises:
-        TrainingStoppedError: when the loss is NaN or infinite, or Ctrl-C came before the first epoch was whole.
+        TrainingStoppedError: when the loss is NaN or infinite.
+        TrainingInterruptedError: when Ctrl-C came before the first epoch was whole.
     """
     feed = make_feed(recipe, train)
     adapt_to(net, recipe, train)
@@ -92,7 +93,7 @@ def fit(
         )
     except KeyboardInterrupt:
         interrupted = True
-        _restore(trainee, last)
+        _restore(trainee, last, writer)
     finally:
         if isinstance(progress, Bar):
             progress.close()
@@ -140,7 +141,10 @@ def compile_trainee(recipe: Recipe, net: keras.Model, steps_per_epoch: int) -> T
     return trainee
 
 
-def _restore(trainee: Trainee, last: LastWholeEpoch) -> None:
-    if last.weights is None:
-        raise TrainingStoppedError("interrupted before the first epoch was whole: nothing was kept") from None
-    trainee.set_weights(last.weights)
+def _restore(trainee: Trainee, last: LastWholeEpoch, writer: HistoryWriter) -> None:
+    """Weights and history of the same last whole epoch, wherever between the two the interruption came."""
+    if last.kept is None:
+        raise TrainingInterruptedError("interrupted before the first epoch was whole: nothing was kept") from None
+    num_epochs, weights = last.kept
+    trainee.set_weights(weights)
+    writer.keep(num_epochs)
