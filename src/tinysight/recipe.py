@@ -98,6 +98,9 @@ class Recipe(BaseModel):
             raise ValueError("label_smoothing spreads one-hot labels: it needs loss=categorical_crossentropy")
         if self.weight_decay and self.optimizer not in ("adamw", "sgd", "muon"):
             raise ValueError(f"weight_decay is of adamw, sgd and muon, not of {self.optimizer}")
+        # Keras would count wrongly (categorical_accuracy on integers) or fail within a step.
+        if self.metric != "accuracy" and self.metric.removesuffix("_accuracy") != self.loss.removesuffix("_crossentropy"):
+            raise ValueError(f"metric={self.metric} has other labels than loss={self.loss}; metric=accuracy fits both")
         return self
 
     def replace(self, **changes: Any) -> Recipe:

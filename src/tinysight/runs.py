@@ -143,10 +143,20 @@ def create_run(out: str | Path | None, name: str, now: datetime | None = None) -
         stem = f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name).strip('-.') or 'run'}-{stamp}"
         return _first_free(Path("runs"), stem)
     folder = Path(out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder} exists already; a run is never overwritten: name another folder with --out")
+    refuse_existing(folder)
     _make(folder, exist_ok=True)
     return Run(folder)
+
+
+def refuse_existing(out: str | Path) -> None:
+    """A run is never overwritten.
+
+    Raises:
+        RunError: when `out` exists and is not an empty folder.
+    """
+    folder = Path(out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} exists already; a run is never overwritten: name another folder with --out")
 
 
 def _first_free(parent: Path, stem: str) -> Run:

@@ -7,7 +7,23 @@ from typing import Any
 import keras
 from keras import ops
 
+from tinysight.errors import InvalidValueError
 from tinysight.recipe import Recipe
+
+
+def check_augmentation(recipe: Recipe, image_shape: tuple[int, int, int]) -> None:
+    """Whether shifts and blanked squares leave something of images of `image_shape` (height, width, channels).
+
+    Raises:
+        InvalidValueError: when they do not.
+    """
+    side = min(image_shape[:2])
+    for key in ("translate", "cutout"):
+        if getattr(recipe, key) >= side:
+            height, width, _ = image_shape
+            raise InvalidValueError(
+                f"{key}={getattr(recipe, key)} leaves nothing of images of {height}x{width}; expected less than {side}"
+            )
 
 
 class Augment(keras.layers.Layer):

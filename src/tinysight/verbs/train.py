@@ -14,7 +14,7 @@ from tinysight.evaluation.predictions import Predictions, write_predictions
 from tinysight.files import write_json, write_text
 from tinysight.images import DataSet
 from tinysight.recipe import Recipe, load_recipe, to_toml
-from tinysight.runs import Run, create_run
+from tinysight.runs import Run, create_run, refuse_existing
 
 DEFAULT_RECIPE = "tensorflow"
 Say = Callable[[str], None]
@@ -51,13 +51,17 @@ def train(
     """
     from tinysight.training.backend import choose_backend
 
+    if out is not None:
+        refuse_existing(out)
     choose_backend(device)
     import keras
 
     from tinysight.models.registry import build_net
+    from tinysight.training.augment import check_augmentation
     from tinysight.training.environment import describe_environment
     from tinysight.training.fit import fit
 
+    check_augmentation(recipe, data.image_shape)
     split = split_for_training(recipe, data)
     keras.utils.set_random_seed(recipe.seed)
     net = build_net(recipe, data.image_shape, len(data.class_names))
