@@ -99,7 +99,8 @@ class Recipe(BaseModel):
         if self.weight_decay and self.optimizer not in ("adamw", "sgd", "muon"):
             raise ValueError(f"weight_decay is of adamw, sgd and muon, not of {self.optimizer}")
         # Keras would count wrongly (categorical_accuracy on integers) or fail within a step.
-        if self.metric != "accuracy" and self.metric.removesuffix("_accuracy") != self.loss.removesuffix("_crossentropy"):
+        coding = self.metric.removesuffix("_accuracy")
+        if self.metric != "accuracy" and coding != self.loss.removesuffix("_crossentropy"):
             raise ValueError(f"metric={self.metric} has other labels than loss={self.loss}; metric=accuracy fits both")
         return self
 
