@@ -113,6 +113,33 @@ class Run:
         """What `tinysight report` computed beyond the training's own figures, JSON and NumPy archives."""
         return self.folder / "analysis"
 
+    def analysis_record(self, part: str) -> Path:
+        """The figures of one part of the analysis, JSON; written after its arrays."""
+        return self.analysis / f"{part}.json"
+
+    def analysis_arrays(self, part: str) -> Path:
+        """The pictures and arrays that belong to the record of the same part, NumPy archive."""
+        return self.analysis / f"{part}.npz"
+
+    def label_issues(self, split: str) -> Path:
+        """Likely wrong labels of one split, CSV, worst first."""
+        return self.analysis / f"labels-{split}.csv"
+
+    @property
+    def explanations(self) -> Path:
+        """The pictures of `tinysight explain`."""
+        return self.folder / "explanations"
+
+    @property
+    def calibration(self) -> Path:
+        """The temperature that the model holds, with figures before and after, JSON; absent where it holds none."""
+        return self.folder / "calibration.json"
+
+    @property
+    def uncalibrated(self) -> Run:
+        """Models, predictions and figures as they were before a temperature went into the model."""
+        return Run(self.folder / "uncalibrated")
+
     @property
     def finished_marker(self) -> Path:
         """Written last: its presence says that everything else is there."""
