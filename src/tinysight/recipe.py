@@ -128,6 +128,9 @@ def make_recipe(values: Mapping[str, Any]) -> Recipe:
     for key in values:
         if key not in Recipe.model_fields:
             raise UnknownNameError("recipe field", key, Recipe.model_fields)
+        # pydantic would take true for 1.
+        if isinstance(values[key], bool) and Recipe.model_fields[key].annotation is not bool:
+            raise InvalidValueError(f"{key} = {values[key]}: expected no true or false ({_words(key)})")
     try:
         return Recipe(**values)
     except ValidationError as error:
@@ -140,7 +143,11 @@ def _explain(error: ValidationError) -> str:
         return str(first["ctx"]["error"])
     field = str(first["loc"][0])
     expected = first["msg"][0].lower() + first["msg"][1:]
-    return f"{field} = {first['input']!r}: {expected} ({Recipe.model_fields[field].description})"
+    return f"{field} = {first['input']!r}: {expected} ({_words(field)})"
+
+
+def _words(field: str) -> str:
+    return str(Recipe.model_fields[field].description)
 
 
 def parse_assignments(assignments: tuple[str, ...] | list[str]) -> dict[str, Any]:
