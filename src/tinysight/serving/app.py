@@ -63,8 +63,9 @@ def create_app(predictor: Predictor, limits: ServiceLimits | None = None, keys: 
         redoc_url=None,
     )
     app.state.version = service.version
-    app.include_router(_open_routes(app))
+    # Routes are tried in order, and /predict is the busy one.
     app.include_router(_guarded_routes(service), dependencies=_key_check(keys), responses=_key_problems(keys))
+    app.include_router(_open_routes(app))
     _add_page(app)
     app.add_exception_handler(RequestValidationError, _wrong_parameter)
     app.add_exception_handler(Exception, _bug)
