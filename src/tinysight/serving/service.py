@@ -24,7 +24,7 @@ from tinysight.serving.limits import ServiceLimits
 from tinysight.serving.metrics import Metrics
 from tinysight.serving.predictor import Predictor, top_classes
 
-# Decoding is C code without the interpreter's lock, but each thread may hold a whole picture, at up to 22 bytes a pixel.
+# Decoding is C code without the interpreter's lock, but each thread may hold a whole picture, up to 22 bytes a pixel.
 _MAX_DECODERS = 4
 
 

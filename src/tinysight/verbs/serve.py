@@ -37,15 +37,18 @@ def serve(
         RunError, ModelError: when `model_path` holds no usable model.
         InvalidValueError: when host, port or key file cannot be used.
     """
-    from tinysight.serving.app import create_app
     from tinysight.serving.keys import read_keys
-    from tinysight.serving.server import bind, is_loopback, run_until_stopped, url_of
 
     # Pillow warns about odd but readable metadata; that is the client's affair, not the log's.
     warnings.filterwarnings("ignore", module="PIL")
     limits = limits or ServiceLimits()
     keys = read_keys(api_key_file) if api_key_file is not None else ()
     predictor = load_predictor(model_path)
+
+    # Mistakes above are answered before these take their second to load.
+    from tinysight.serving.app import create_app
+    from tinysight.serving.server import bind, is_loopback, run_until_stopped, url_of
+
     app = create_app(predictor, limits, keys)
     with bind(host, port) as listener:
         warning = None
