@@ -109,6 +109,15 @@ class Run:
         return self.folder / "exports"
 
     @property
+    def export_benchmark(self) -> Path:
+        """Size, speed and accuracy of the exported formats, JSON (`tinysight bench exports`)."""
+        return self.exports / "benchmark.json"
+
+    @property
+    def export_benchmark_plot(self) -> Path:
+        return self.exports / "benchmark.png"
+
+    @property
     def analysis(self) -> Path:
         """What `tinysight report` computed beyond the training's own figures, JSON and NumPy archives."""
         return self.folder / "analysis"
@@ -152,6 +161,22 @@ class Run:
     def finish(self, summary: dict[str, Any]) -> None:
         """Writes the finished marker; `summary` is what the command printed."""
         write_json(self.finished_marker, summary)
+
+
+# Export format -> what its file, or folder, is called.
+EXPORT_NAMES = {
+    "onnx": "model.onnx",
+    "litert": "model.tflite",
+    "saved-model": "saved-model",
+    "keras": "model.keras",
+    "web": "web",
+}
+
+
+def export_name(format_name: str, quantize: str | None = None) -> str:
+    """What an export is called in its folder, as in `model.onnx`, or `model-int8.onnx` with `quantize="int8"`."""
+    name = Path(EXPORT_NAMES[format_name])
+    return name.name if quantize is None else f"{name.stem}-{quantize}{name.suffix}"
 
 
 def create_run(out: str | Path | None, name: str, now: datetime | None = None) -> Run:
