@@ -27,15 +27,21 @@ def build_cnn(recipe: Recipe, input_shape: tuple[int, int, int], num_classes: in
         InvalidValueError: for a layer that is not understood, or a net that shrinks the image to nothing.
     """
     model = keras.Sequential([keras.Input(input_shape)], name=_scope_name(recipe.name))
+    # Kept beside the model, which knows no shape before its first layer and after one that did not fit.
+    shape: tuple[int, ...] = input_shape
     for number, word in enumerate(recipe.layers, start=1):
         try:
-            _append(model, word, recipe)
-        except ValueError as error:
+            shape = _append(model, word, recipe, shape)
+        except ValueError:
+            hint = (
+                "put it before 'flatten' and 'dense', which leave no image"
+                if len(shape) == 1
+                else "use padding=same, fewer 'pool' or larger images"
+            )
             raise InvalidValueError(
-                f"layer {number}, '{word}', does not fit an input of shape {model.output_shape[1:]}:"
-                f" {str(error).splitlines()[0]}; use padding=same, fewer 'pool' or larger images"
+                f"layer {number}, '{word}', does not fit an input of shape {shape}: {hint}"
             ) from None
-    if len(model.output_shape) > 2:
+    if len(shape) > 1:
         model.add(layers.Flatten())
     model.add(layers.Dense(num_classes, activation="softmax"))
     return model
@@ -47,14 +53,17 @@ def _scope_name(name: str) -> str:
     return plain if plain[:1].isalpha() else f"net_{plain}"
 
 
-def _append(model: keras.Sequential, word: str, recipe: Recipe) -> None:
+def _append(model: keras.Sequential, word: str, recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Adds the layers of `word` to a model whose outputs have `shape`; returns their new shape, both without batch."""
     kind, _, argument = word.strip().partition(" ")
     if kind not in _KINDS:
         raise UnknownNameError("layer", kind, _KINDS)
     for layer in _KINDS[kind](recipe, argument.strip(), word):
-        if isinstance(layer, layers.Dense) and len(model.output_shape) > 2:
+        if isinstance(layer, layers.Dense) and len(shape) > 1:
             model.add(layers.Flatten())
         model.add(layer)
+        shape = tuple(model.output_shape[1:])
+    return shape
 
 
 def _conv(recipe: Recipe, argument: str, word: str) -> list[keras.Layer]:
