@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,33 +32,49 @@ def build_own(name: str, input_shape: tuple[int, int, int], num_classes: int) ->
         input_shape: (height, width, channels) of the scaled images, float32.
         num_classes: how many outputs are expected.
 
+    Returns:
+        The model itself, or, where it leaves its input open, a model of the given input shape around it.
+
     Raises:
         ModelError: when the file or function is missing or fails, or the model does not fit the data.
     """
-    path, _, function_name = name.rpartition(":")
-    function = _find(Path(path), function_name)
+    file, _, function_name = name.rpartition(":")
+    path = Path(file)
     arguments = {"input_shape": input_shape, "num_classes": num_classes}
-    try:
-        parameters = inspect.signature(function).parameters
-        model = function(**{key: value for key, value in arguments.items() if key in parameters})
-    except Exception as error:
-        raise ModelError(f"{name} failed: {type(error).__name__}: {_first_line(error)}") from error
+    with _importable(path.resolve().parent):
+        function = _find(path, function_name)
+        try:
+            parameters = inspect.signature(function).parameters
+            model = function(**{key: value for key, value in arguments.items() if key in parameters})
+        except (Exception, SystemExit) as error:
+            raise ModelError(f"{name} failed: {type(error).__name__}: {_first_line(error)}") from error
     return _checked(model, name, input_shape, num_classes)
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """What lies beside the file can be imported, as with `python file.py`, but no longer than the file needs it."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(folder))
 
 
 def _find(path: Path, function_name: str) -> Callable[..., Any]:
     if not path.is_file():
         raise ModelError(f"no file {path}; expected --model path/to/file.py:function")
-    # The folder of the file is importable, as it is for `python file.py`.
-    sys.path.insert(0, str(path.resolve().parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A file may be called numpy.py or json.py: it must not take the place of that module.
+    module_name = f"own_model_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"{path} cannot be imported: {type(error).__name__}: {_first_line(error)}") from error
     functions = {key: value for key, value in vars(module).items() if callable(value) and not key.startswith("_")}
     if function_name not in functions:
@@ -68,26 +86,28 @@ def _find(path: Path, function_name: str) -> Callable[..., Any]:
 def _checked(model: Any, name: str, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise ModelError(f"{name} returned {type(model).__name__}; expected an uncompiled keras.Model")
-    if not model.built:
-        model.build((None, *input_shape))
-    try:
-        outputs = model.compute_output_shape((None, *input_shape))
-    except Exception as error:
-        raise ModelError(f"{name} does not take images of shape {input_shape}: {_first_line(error)}") from error
-    if _input_shape(model) not in (None, input_shape):
+    shape = _input_shape(model)
+    if shape not in (None, input_shape):
         raise ModelError(
-            f"{name} takes images of shape {_input_shape(model)}; the data has {input_shape}:"
+            f"{name} takes images of shape {shape}; the data has {input_shape}:"
             " give the function a parameter input_shape and use it"
         )
-    if tuple(outputs) != (None, num_classes):
+    images = keras.Input(input_shape)
+    try:
+        # Builds a model that has no shapes yet, too.
+        outputs = model(images)
+    except Exception as error:
+        raise ModelError(f"{name} does not take images of shape {input_shape}: {_first_line(error)}") from error
+    came = keras.tree.map_structure(lambda output: tuple(output.shape), outputs)
+    if came != (None, num_classes):
         raise ModelError(
-            f"{name} gives outputs of shape {tuple(outputs)}; expected (None, {num_classes}), one for each class:"
+            f"{name} gives outputs of shape {came}; expected (None, {num_classes}), one for each class:"
             " give the function a parameter num_classes and use it"
         )
-    return model
+    return model if shape == input_shape else keras.Model(images, outputs, name=model.name)
 
 
-def _input_shape(model: keras.Model) -> tuple[int, int, int] | None:
+def _input_shape(model: keras.Model) -> tuple[int, ...] | None:
     """The fixed input shape without the batch, or None where the model leaves it open."""
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or None in shape[1:]:
@@ -95,5 +115,10 @@ def _input_shape(model: keras.Model) -> tuple[int, int, int] | None:
     return shape[1:]
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]
+def _first_line(error: BaseException) -> str:
+    """Of a text of Keras's, too, whose first paragraphs tell only which call failed."""
+    text = str(error).rpartition("Error encountered:")[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        del lines[0]
+    return re.sub(r"\x1b\[\d*m", "", lines[0]) if lines else "no message"
