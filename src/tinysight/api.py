@@ -125,9 +125,8 @@ def train(
 
     loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **fields)
     chosen = data if isinstance(data, DataSet) else verb.choose_data(recipe, data, data_dir, say)
-    summary = verb.train(
-        loaded, chosen, out=out, device=device, quiet=quiet, save_json=save_json, report=report, say=say
-    )
+    settings = verb.Settings(quiet=quiet, save_json=save_json, report=report, say=say)
+    summary = verb.train(loaded, chosen, out=out, data_dir=data_dir, device=device, settings=settings)
     return TrainedRun(summary["run"])
 
 

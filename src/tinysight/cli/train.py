@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from tinysight.cli.common import data_dir_option, json_option, print_json, say
 from tinysight.errors import InvalidValueError
 
 # Options that are fields of the recipe.
+if TYPE_CHECKING:
+    from tinysight.verbs.train import Settings
+
 SHORTCUTS = ("data", "model", "epochs", "batch_size", "learning_rate", "seed")
 
 
@@ -33,6 +37,10 @@ def _known_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any field of the recipe; repeatable.")
 @click.option("--out", type=click.Path(), help="The run folder; without it, a new one under runs/.")
 @click.option("--device", default="auto", show_default=True, callback=_known_device, help="auto, cpu, gpu or gpu:N.")
+@click.option("--resume", type=click.Path(), metavar="RUN", help="Go on with a training that was interrupted.")
+@click.option(
+    "--checkpoint-minutes", type=float, default=5.0, show_default=True, help="Between checkpoints in an epoch."
+)
 @click.option("--save-json", is_flag=True, help="Also save architecture JSON and weights HDF5, as tutorials do.")
 @click.option("--no-report", is_flag=True, help="Write no report.html.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -45,6 +53,43 @@ def train(
 
     RECIPE is a name that `tinysight recipes` lists, or a .toml file of your own.
     """
+    from tinysight.verbs import train as verb
+
+    quiet = options["quiet"]
+    note = (lambda text: None) if quiet else say
+    settings = verb.Settings(
+        quiet=quiet, save_json=options["save_json"], report=not options["no_report"],
+        checkpoint_minutes=options["checkpoint_minutes"], say=note,
+    )  # fmt: skip
+    if options["resume"] is not None:
+        _refuse_changes(ctx)
+        summary = verb.resume(
+            options["resume"], data_dir=options["data_dir"], device=options["device"], settings=settings
+        )
+    else:
+        summary = _train(recipe, assignments, options, settings)
+    if as_json:
+        print_json(summary)
+    else:
+        click.echo(describe(summary))
+    if summary["interrupted"]:
+        ctx.exit(130)
+
+
+def _refuse_changes(ctx: click.Context) -> None:
+    """A resumed training is the one that was begun: what would change it is refused."""
+    kept = {"resume", "data_dir", "device", "quiet", "as_json", "no_report", "save_json", "checkpoint_minutes"}
+    given = ctx.get_parameter_source
+    for name in ctx.params.keys() - kept:
+        if given(name) not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
+            raise InvalidValueError(
+                f"{name.replace('_', '-')} cannot be changed when a training is resumed: leave it out"
+            )
+
+
+def _train(
+    recipe: str | None, assignments: tuple[str, ...], options: dict[str, Any], settings: Settings
+) -> dict[str, Any]:
     from tinysight.recipe import load_recipe, parse_assignments
     from tinysight.verbs import train as verb
 
@@ -54,19 +99,10 @@ def train(
         raise InvalidValueError(f"{key} came twice, with --{key.replace('_', '-')} and with --set: keep one of them")
     changes |= assigned
     loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **changes)
-    quiet = options["quiet"]
-    note = (lambda text: None) if quiet else say
-    data = verb.choose_data(recipe, changes.get("data"), options["data_dir"], note)
-    summary = verb.train(
-        loaded, data, out=options["out"], device=options["device"], quiet=quiet,
-        save_json=options["save_json"], report=not options["no_report"], say=note,
-    )  # fmt: skip
-    if as_json:
-        print_json(summary)
-    else:
-        click.echo(describe(summary))
-    if summary["interrupted"]:
-        ctx.exit(130)
+    data = verb.choose_data(recipe, changes.get("data"), options["data_dir"], settings.say)
+    return verb.train(
+        loaded, data, out=options["out"], data_dir=options["data_dir"], device=options["device"], settings=settings
+    )
 
 
 def describe(summary: dict[str, Any]) -> str:

@@ -19,19 +19,27 @@ class TrainingSplit:
     """The training split as it is used.
 
     Attributes:
-        train: what the net learns from.
+        images: the data set's training split, in which `train_indices` say what the net learns from.
         validation: what is scored while it learns, or None.
-        train_indices: int64, positions of `train` in the data set's training split.
+        train_indices: int64, positions in `images`.
         validation_indices: int64, positions of `validation` there; empty when it is another split, or none.
         validation_source: "train" (held out of the training split), "validation" (the data set's own), "test" or
             "none".
     """
 
-    train: ImageSet
+    images: ImageSet
     validation: ImageSet | None
     train_indices: NDArray[np.int64]
     validation_indices: NDArray[np.int64]
     validation_source: str
+
+    @property
+    def num_train(self) -> int:
+        return len(self.train_indices)
+
+    def train_counts(self) -> NDArray[np.int64]:
+        """How many training images each class has: int64, shape (num_classes,)."""
+        return np.bincount(self.images.labels[self.train_indices], minlength=self.images.num_classes)
 
 
 def split_for_training(recipe: Recipe, data: DataSet) -> TrainingSplit:
@@ -48,7 +56,7 @@ def split_for_training(recipe: Recipe, data: DataSet) -> TrainingSplit:
         "test": (data.test, "test"),
     }.get(recipe.validation, (data.validation, "validation"))
     return TrainingSplit(
-        train=data.train,
+        images=data.train,
         validation=validation,
         train_indices=everything,
         validation_indices=nothing,
@@ -62,7 +70,7 @@ def _held_out(recipe: Recipe, data: DataSet) -> TrainingSplit:
     else:
         kept, held_out = stratified_split(data.train.labels, recipe.validation_split, recipe.seed)
     return TrainingSplit(
-        train=data.train.take(kept),
+        images=data.train,
         validation=data.train.take(held_out),
         train_indices=kept,
         validation_indices=held_out,
@@ -80,3 +88,9 @@ def read_split(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(train indices, validation indices) as `write_split` stored them."""
     with np.load(path, allow_pickle=False) as archive:
         return archive["train"], archive["validation"]
+
+
+def same_split(path: Path, split: TrainingSplit) -> bool:
+    """Whether the stored indices are those of `split`."""
+    train, validation = read_split(path)
+    return np.array_equal(train, split.train_indices) and np.array_equal(validation, split.validation_indices)

@@ -12,6 +12,8 @@ import numpy as np
 
 from tinysight.errors import TrainingStoppedError
 from tinysight.recipe import Recipe
+from tinysight.training.checkpoints import Checkpoint, write_checkpoint
+from tinysight.training.feed import Feed
 from tinysight.training.history import Row, write_history
 
 
@@ -22,22 +24,94 @@ class HistoryWriter(keras.callbacks.Callback):
         super().__init__()
         self.path, self.rates, self.steps_per_epoch = path, rates, steps_per_epoch
         self.rows: list[Row] = []
-
-    def on_train_begin(self, logs: Any = None) -> None:
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         row: Row = {"epoch": epoch + 1}
         row |= {name: float(value) for name, value in (logs or {}).items()}
         row["learning_rate"] = float(self.rates[epoch * self.steps_per_epoch])
-        row["seconds"] = time.perf_counter() - self.started
+        row["seconds"] = self.seconds()
         self.rows.append(row)
         write_history(self.path, self.rows)
+
+    def seconds(self) -> float:
+        """Time of training so far, seconds."""
+        return time.perf_counter() - self.started
+
+    def go_on(self, checkpoint: Checkpoint) -> None:
+        """Starts from the rows and the time of a checkpoint."""
+        self.rows = list(checkpoint.history)
+        self.started = time.perf_counter() - checkpoint.seconds
 
     def keep(self, num_epochs: int) -> None:
         """Forgets the rows after the first `num_epochs`, and writes the file anew."""
         del self.rows[num_epochs:]
         write_history(self.path, self.rows)
+
+
+class Position(keras.callbacks.Callback):
+    """Tells the feed which epoch begins, so that its order never depends on how often Keras looked at it."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self.feed = feed
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.feed.epoch = epoch
+
+
+class Restore(keras.callbacks.Callback):
+    """Puts a checkpoint's state into the trainee when the first epoch begins, after Keras reset its metrics."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.checkpoint: Checkpoint | None = checkpoint
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self.checkpoint is None:
+            return
+        for variable, value in zip(state_variables(self.model), self.checkpoint.variables, strict=True):
+            variable.assign(value)
+        self.checkpoint = None
+
+
+class Checkpointer(keras.callbacks.Callback):
+    """Writes a checkpoint at each epoch's end, and every `minutes` within one.
+
+    It stands after the history writer in the list of callbacks, whose rows it stores.
+    """
+
+    def __init__(self, folder: Path, writer: HistoryWriter, feed: Feed, minutes: float) -> None:
+        super().__init__()
+        self.folder, self.writer, self.feed, self.interval = folder, writer, feed, 60 * minutes
+        self.epoch, self.written = 0, time.perf_counter()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        step = self.feed.skip + batch + 1
+        if step < self.feed.num_steps and time.perf_counter() - self.written >= self.interval:
+            self._write(self.epoch, step)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._write(epoch + 1, 0)
+
+    def _write(self, epoch: int, step: int) -> None:
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
+        variables = [keras.ops.convert_to_numpy(variable) for variable in state_variables(self.model)]
+        checkpoint = Checkpoint(
+            epoch=epoch, step=step, seconds=self.writer.seconds(), history=self.writer.rows, variables=variables
+        )
+        write_checkpoint(self.folder, checkpoint)
+        self.written = time.perf_counter()
+
+
+def state_variables(model: keras.Model) -> list[Any]:
+    """Everything that a step reads and writes: weights, random states, optimizer and metrics, each once."""
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    return list({id(variable): variable for variable in variables}.values())
 
 
 class LastWholeEpoch(keras.callbacks.Callback):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,22 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from tinysight.errors import TrainingInterruptedError
 from tinysight.images import ImageSet
 from tinysight.models.fast import adapt
 from tinysight.models.serving import SCALINGS
 from tinysight.recipe import Recipe
-from tinysight.training.callbacks import HistoryWriter, LastWholeEpoch, StopOnBadLoss
+from tinysight.training.callbacks import (
+    Checkpointer,
+    HistoryWriter,
+    LastWholeEpoch,
+    Position,
+    Restore,
+    StopOnBadLoss,
+)
+from tinysight.training.checkpoints import Checkpoint
 from tinysight.training.feed import Feed
 from tinysight.training.history import Row
 from tinysight.training.optimizers import make_optimizer
@@ -28,6 +36,7 @@ from tinysight.training.trainee import Trainee, make_loss
 # several times a second is smooth enough.
 IMAGES_PER_EXECUTION = 2048
 EVALUATION_BATCH = 500
+CHECKPOINT_MINUTES = 5.0
 ADAPT_IMAGES = 5000
 
 
@@ -55,6 +64,10 @@ def fit(
     validation: ImageSet | None,
     *,
     history_path: Path,
+    rows: NDArray[np.int64] | None = None,
+    checkpoints: Path | None = None,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
+    resume: Checkpoint | None = None,
     quiet: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> FitResult:
@@ -66,6 +79,10 @@ def fit(
         train: what it learns from.
         validation: what is scored at each epoch's end, or None.
         history_path: where the history is written, every epoch.
+        rows: int64, which images of `train` to learn from; None for all.
+        checkpoints: folder for the state of the training, or None to write none.
+        checkpoint_minutes: time between checkpoints within an epoch; there is one at each epoch's end besides.
+        resume: where to go on from; the end is the same, bit for bit, as that of a training which never stopped.
         quiet: whether to print nothing.
         callbacks: further Keras callbacks.
 
@@ -73,46 +90,74 @@ def fit(
         TrainingStoppedError: when the loss is NaN or infinite.
         TrainingInterruptedError: when Ctrl-C came before the first epoch was whole.
     """
-    feed = make_feed(recipe, train)
-    adapt_to(net, recipe, train)
+    feed = make_feed(recipe, train, rows)
+    adapt_to(net, recipe, train, rows)
     rates = learning_rates(recipe, feed.num_steps)
     trainee = compile_trainee(recipe, net, feed.num_steps)
     writer = HistoryWriter(history_path, rates, feed.num_steps)
     last = LastWholeEpoch()
-    progress = progress_callback(len(train), rates, quiet=quiet)
-    guards = [StopOnBadLoss(recipe, rates, feed.num_steps), writer, last]
-    started, interrupted = time.perf_counter(), False
+    progress = progress_callback(feed.num_images, recipe.epochs, rates, quiet=quiet)
+    listeners = [Position(feed), StopOnBadLoss(recipe, rates, feed.num_steps), writer, last, *callbacks]
+    if resume is not None:
+        _build_whole(trainee, feed)
+        writer.go_on(resume)
+        listeners.append(Restore(resume))
+    if checkpoints is not None:
+        listeners.append(Checkpointer(checkpoints, writer, feed, checkpoint_minutes))
+    if progress is not None:
+        listeners.append(progress)
+    interrupted = False
     try:
-        trainee.fit(
-            feed.for_backend(),
-            validation_data=_evaluation_feed(recipe, validation),
-            epochs=recipe.epochs,
-            callbacks=[*guards, *callbacks, *([progress] if progress else [])],
-            verbose=0,
-            shuffle=False,
-        )
+        for first, end, skip in _parts(recipe.epochs, resume):
+            feed.epoch, feed.skip = first, skip
+            trainee.fit(
+                feed.for_backend(),
+                validation_data=_evaluation_feed(recipe, validation),
+                initial_epoch=first,
+                epochs=end,
+                callbacks=listeners,
+                verbose=0,
+                shuffle=False,
+            )
     except KeyboardInterrupt:
         interrupted = True
         _restore(trainee, last, writer)
     finally:
         if isinstance(progress, Bar):
             progress.close()
-    seconds = time.perf_counter() - started
-    return FitResult(history=writer.rows, seconds=seconds, epochs_completed=len(writer.rows), interrupted=interrupted)
+    return FitResult(
+        history=writer.rows, seconds=writer.seconds(), epochs_completed=len(writer.rows), interrupted=interrupted
+    )
 
 
-def adapt_to(net: keras.Model, recipe: Recipe, images: ImageSet) -> None:
+def _build_whole(trainee: Trainee, feed: Feed) -> None:
+    """Makes every variable of optimizer and metrics, which Keras otherwise makes in the first step."""
+    trainee.optimizer.build(trainee.trainable_variables)
+    trainee.test_on_batch(*feed.look_up(feed.order()[:1]))
+
+
+def _parts(epochs: int, resume: Checkpoint | None) -> list[tuple[int, int, int]]:
+    """Calls of Keras's `fit` as (first epoch, end, steps to skip): the rest of a begun epoch is one by itself."""
+    if resume is None:
+        return [(0, epochs, 0)]
+    begun = [(resume.epoch, resume.epoch + 1, resume.step)] if resume.step else []
+    first_whole = resume.epoch + len(begun)
+    return begun + ([(first_whole, epochs, 0)] if first_whole < epochs else [])
+
+
+def adapt_to(net: keras.Model, recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None = None) -> None:
     """Fills what a net takes from its training images before it learns: a whitening first layer."""
     factor, offset = SCALINGS[recipe.scaling]
-    sample = images.images[:ADAPT_IMAGES].astype(np.float32) * np.float32(factor) + np.float32(offset)
-    adapt(net, sample)
+    chosen = images.images[:ADAPT_IMAGES] if rows is None else images.images[rows[:ADAPT_IMAGES]]
+    adapt(net, chosen.astype(np.float32) * np.float32(factor) + np.float32(offset))
 
 
-def make_feed(recipe: Recipe, images: ImageSet) -> Feed:
+def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None = None) -> Feed:
     """The training images as `recipe` wants them."""
     return Feed(
         images,
-        batch_size=min(recipe.batch_size, len(images)),
+        rows=rows,
+        batch_size=min(recipe.batch_size, len(images) if rows is None else len(rows)),
         seed=recipe.seed,
         one_hot=recipe.loss == "categorical_crossentropy",
         alternate=recipe.flip == "alternating",

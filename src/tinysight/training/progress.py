@@ -9,11 +9,11 @@ from typing import Any
 import keras
 
 
-def progress_callback(num_images: int, rates: Any, *, quiet: bool) -> keras.callbacks.Callback | None:
+def progress_callback(num_images: int, num_epochs: int, rates: Any, *, quiet: bool) -> keras.callbacks.Callback | None:
     """The callback that fits where standard error goes: a bar, plain lines, or None when quiet."""
     if quiet:
         return None
-    return Bar(num_images, rates) if sys.stderr.isatty() else Lines(num_images, rates)
+    return (Bar if sys.stderr.isatty() else Lines)(num_images, num_epochs, rates)
 
 
 def describe(logs: dict[str, Any]) -> str:
@@ -33,9 +33,10 @@ def clock(seconds: float) -> str:
 class Lines(keras.callbacks.Callback):
     """One line an epoch on standard error, for logs and consoles without cursor movement."""
 
-    def __init__(self, num_images: int, rates: Any) -> None:
+    def __init__(self, num_images: int, num_epochs: int, rates: Any) -> None:
         super().__init__()
-        self.num_images, self.rates = num_images, rates
+        self.num_images, self.num_epochs, self.rates = num_images, num_epochs, rates
+        self.epochs_seen = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.started = time.perf_counter()
@@ -44,9 +45,10 @@ class Lines(keras.callbacks.Callback):
         self.epoch_started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        now, num_epochs = time.perf_counter(), self.params["epochs"]
+        now, num_epochs = time.perf_counter(), self.num_epochs
+        self.epochs_seen += 1
         rate = self.num_images / (now - self.epoch_started)
-        left = (now - self.started) / (epoch + 1) * (num_epochs - epoch - 1)
+        left = (now - self.started) / self.epochs_seen * (num_epochs - epoch - 1)
         learning_rate = float(self.rates[epoch * len(self.rates) // num_epochs])
         print(
             f"epoch {epoch + 1}/{num_epochs}  {describe(logs or {})}  learning_rate {learning_rate:.3g}"
@@ -69,14 +71,14 @@ class Bar(Lines):
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn(),
             console=console, transient=True,
         )  # fmt: skip
-        total = self.params["epochs"] * self.num_images
+        total = self.num_epochs * self.num_images
         self.task = self.progress.add_task("", total=total, figures="")
         self.progress.start()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         super().on_epoch_begin(epoch, logs)
         self.epoch = epoch
-        self.progress.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}")
+        self.progress.update(self.task, description=f"epoch {epoch + 1}/{self.num_epochs}")
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         done = min((batch + 1) / (self.params["steps"] or batch + 1), 1.0) * self.num_images

@@ -62,7 +62,7 @@ def evaluate(
     Args:
         path: a finished run's folder.
         data_name: another data set with the same classes; None for the run's own.
-        data_dir: where extracted archives lie; None for the cache.
+        data_dir: where extracted archives lie; None for where they lay when the run was trained.
         split: "test" or "train".
 
     Raises:
@@ -74,7 +74,7 @@ def evaluate(
     run = open_run(path)
     described = read_json(run.data)
     name = data_name or described["name"]
-    data = catalog.load(name, data_dir)
+    data = catalog.load(name, data_dir or described["data_dir"])
     images = _aligned(getattr(data, split), data, described)
     _, summaries = evaluate_splits({split: images}, predictor_of(run))
     plot = run.plots / f"confusion-{name}-{split}.png"

@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinysight.data.validation import TrainingSplit, split_for_training, write_split
-from tinysight.errors import TrainingStoppedError
+from tinysight.data.validation import TrainingSplit, same_split, split_for_training, write_split
+from tinysight.errors import RunError, TrainingStoppedError
 from tinysight.evaluation.predictions import Predictions, write_predictions
-from tinysight.files import write_json, write_text
+from tinysight.files import read_json, write_json, write_text
 from tinysight.images import DataSet
 from tinysight.recipe import Recipe, load_recipe, to_toml
-from tinysight.runs import Run, create_run, refuse_existing
+from tinysight.runs import Run, create_run, open_run, read_summary, refuse_existing
+
+if TYPE_CHECKING:
+    from tinysight.training.checkpoints import Checkpoint
 
 DEFAULT_RECIPE = "tensorflow"
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a training saves and prints beside its run.
+
+    Attributes:
+        quiet: whether to print no progress.
+        save_json: whether to save the tutorials' own pair too, architecture JSON and weights HDF5.
+        report: whether to write the report page too, as far as it is quick.
+        checkpoint_minutes: time between checkpoints within an epoch.
+        say: takes lines for a person.
+    """
+
+    quiet: bool = False
+    save_json: bool = False
+    report: bool = True
+    checkpoint_minutes: float = 5.0
+    say: Say = lambda text: None
 
 
 def train(
@@ -25,11 +48,9 @@ def train(
     data: DataSet,
     *,
     out: str | Path | None = None,
+    data_dir: str | Path | None = None,
     device: str = "auto",
-    quiet: bool = False,
-    save_json: bool = False,
-    report: bool = True,
-    say: Say = lambda text: None,
+    settings: Settings | None = None,
 ) -> dict[str, Any]:
     """Trains, evaluates on the test split and saves.
 
@@ -37,11 +58,9 @@ def train(
         recipe: how.
         data: what; `choose_data` finds it.
         out: the run folder; None for a new one under `runs/`.
+        data_dir: where the data was found, for verbs that need it again.
         device: "auto", "cpu", "gpu" or "gpu:N".
-        quiet: whether to print no progress.
-        save_json: whether to save the tutorials' own pair too, architecture JSON and weights HDF5.
-        report: whether to write the report page too, as far as it is quick.
-        say: takes lines for a person.
+        settings: what to save and print.
 
     Returns:
         The run's summary, as `--json` prints it.
@@ -51,33 +70,114 @@ def train(
     """
     from tinysight.training.backend import choose_backend
 
+    settings = settings or Settings()
+    say = settings.say
     if out is not None:
         refuse_existing(out)
     choose_backend(device)
-    import keras
-
-    from tinysight.models.registry import build_net
     from tinysight.training.augment import check_augmentation
     from tinysight.training.environment import describe_environment
-    from tinysight.training.fit import fit
 
     check_augmentation(recipe, data.image_shape)
     split = split_for_training(recipe, data)
-    keras.utils.set_random_seed(recipe.seed)
-    net = build_net(recipe, data.image_shape, len(data.class_names))
+    net = _build(recipe, data)
     recipe = recipe.replace(data=data.name, parameters=net.count_params())
     run = create_run(out, recipe.name)
     environment = describe_environment(recipe.seed)
-    _write_inputs(run, recipe, data, split, environment)
+    _write_inputs(run, recipe, data, split, environment, data_dir)
     say(_headline(recipe, data, split, net.count_params()))
+    return _fit_and_finish(run, recipe, data, split, net, environment, None, settings)
+
+
+def resume(
+    path: str | Path, *, data_dir: str | Path | None = None, device: str = "auto", settings: Settings | None = None
+) -> dict[str, Any]:
+    """Goes on with a training that was interrupted, from its last whole checkpoint.
+
+    The finished run is bit for bit the one that was never interrupted.
+
+    Args:
+        path: the run folder.
+        data_dir: where extracted archives lie; None for where they lay when the training began.
+        device: "auto", "cpu", "gpu" or "gpu:N".
+        settings: what to save and print.
+
+    Returns:
+        The run's summary, as `--json` prints it.
+
+    Raises:
+        RunError: when there is nothing to go on with: no run, a finished one, or another data set than before.
+    """
+    from tinysight.data import catalog
+
+    settings = settings or Settings()
+    run = open_run(path, finished=False)
+    if run.is_finished and not read_summary(run)["interrupted"]:
+        raise RunError(f"the run '{path}' is finished; there is nothing to resume")
+    recipe = load_recipe(str(run.recipe))
+    described = read_json(run.data)
+    data = catalog.load(described["name"], data_dir or described["data_dir"])
+    split = split_for_training(recipe, data)
+    if not same_split(run.splits, split) or described["train_counts"] != split.train_counts().tolist():
+        raise RunError(f"the data set {data.name} is not the one that the run '{path}' was trained on")
+    from tinysight.training.backend import choose_backend
+
+    choose_backend(device)
+    from tinysight.training.checkpoints import read_newest
+
+    checkpoint, damaged = read_newest(run.checkpoints)
+    for found in damaged:
+        settings.say(f"{found.name} is damaged; going on from the one before it")
+    if checkpoint is None:
+        settings.say("no checkpoint yet: starting from the beginning")
+    else:
+        settings.say(f"going on after epoch {checkpoint.epoch}, step {checkpoint.step}")
+    run.finished_marker.unlink(missing_ok=True)
+    return _fit_and_finish(
+        run, recipe, data, split, _build(recipe, data), read_json(run.environment), checkpoint, settings
+    )
+
+
+def _build(recipe: Recipe, data: DataSet) -> Any:
+    import keras
+
+    from tinysight.models.registry import build_net
+
+    keras.utils.set_random_seed(recipe.seed)
+    return build_net(recipe, data.image_shape, len(data.class_names))
+
+
+def _fit_and_finish(
+    run: Run,
+    recipe: Recipe,
+    data: DataSet,
+    split: TrainingSplit,
+    net: Any,
+    environment: dict[str, Any],
+    checkpoint: Checkpoint | None,
+    settings: Settings,
+) -> dict[str, Any]:
+    from tinysight.training.fit import fit
+
     try:
-        result = fit(recipe, net, split.train, split.validation, history_path=run.history, quiet=quiet)
+        result = fit(
+            recipe,
+            net,
+            split.images,
+            split.validation,
+            rows=split.train_indices,
+            history_path=run.history,
+            checkpoints=run.checkpoints,
+            checkpoint_minutes=settings.checkpoint_minutes,
+            resume=checkpoint,
+            quiet=settings.quiet,
+        )
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise TrainingStoppedError(f"the disk is full: {run.folder} holds what was written before") from None
         raise
     if result.interrupted:
-        say(f"interrupted: keeping epoch {result.epochs_completed} of {recipe.epochs}, the last whole one")
+        settings.say(f"interrupted: keeping epoch {result.epochs_completed} of {recipe.epochs}, the last whole one")
     environment |= {
         "seconds": result.seconds,
         "epochs_completed": result.epochs_completed,
@@ -85,8 +185,7 @@ def train(
         "peak_memory_bytes": _peak_memory(),
     }
     write_json(run.environment, environment)
-    summary = _finish(run, recipe, data, split, net, environment, save_json=save_json, say=say)
-    return summary
+    return _finish(run, recipe, data, split, net, environment, settings)
 
 
 def _finish(
@@ -96,9 +195,7 @@ def _finish(
     split: TrainingSplit,
     net: Any,
     environment: dict[str, Any],
-    *,
-    save_json: bool,
-    say: Say,
+    settings: Settings,
 ) -> dict[str, Any]:
     from tinysight.evaluation.results import evaluate_splits
     from tinysight.models.saving import save_keras_file, save_pair
@@ -107,9 +204,9 @@ def _finish(
 
     model = serving_model(net, recipe.scaling, data.image_shape, flip_predictions=recipe.flip_predictions)
     save_keras_file(model, run.keras_model)
-    if save_json:
+    if settings.save_json:
         save_pair(net, run.architecture_json, run.weights_h5)
-    predict = _onnx_or_keras(run, recipe, data, model, split, say)
+    predict = _onnx_or_keras(run, recipe, data, model, settings.say)
     splits = {"test": data.test}
     if split.validation is not None and split.validation_source != "test":
         splits["validation"] = split.validation
@@ -169,7 +266,14 @@ def choose_data(recipe_name: str | None, data_name: str | None, data_dir: str | 
     return catalog.load(data_name or load_recipe(recipe_name or DEFAULT_RECIPE).data, data_dir)
 
 
-def _write_inputs(run: Run, recipe: Recipe, data: DataSet, split: TrainingSplit, environment: dict[str, Any]) -> None:
+def _write_inputs(
+    run: Run,
+    recipe: Recipe,
+    data: DataSet,
+    split: TrainingSplit,
+    environment: dict[str, Any],
+    data_dir: str | Path | None,
+) -> None:
     header = f"The recipe of {run.name} as used.\ncommand:   tinysight train {run.recipe.name}"
     write_text(run.recipe, to_toml(recipe, header))
     write_json(run.environment, environment)
@@ -179,13 +283,14 @@ def _write_inputs(run: Run, recipe: Recipe, data: DataSet, split: TrainingSplit,
         {
             "name": data.name,
             "origin": data.origin,
+            "data_dir": None if data_dir is None else str(Path(data_dir).resolve()),
             "image_shape": list(data.image_shape),
             "class_names": list(data.class_names),
-            "num_train": len(split.train),
+            "num_train": split.num_train,
             "num_validation": 0 if split.validation is None else len(split.validation),
             "num_test": len(data.test),
             "validation": split.validation_source,
-            "train_counts": split.train.counts().tolist(),
+            "train_counts": split.train_counts().tolist(),
             "test_counts": data.test.counts().tolist(),
         },
     )
@@ -199,14 +304,12 @@ def _headline(recipe: Recipe, data: DataSet, split: TrainingSplit, num_parameter
         "validation": f"{len(split.validation or ()):,} validation images",
     }[split.validation_source]
     return (
-        f"{recipe.name} on {data.name}: {len(split.train):,} images, {held_out}; {num_parameters:,} parameters,"
+        f"{recipe.name} on {data.name}: {split.num_train:,} images, {held_out}; {num_parameters:,} parameters,"
         f" {recipe.epochs} epochs"
     )
 
 
-def _onnx_or_keras(
-    run: Run, recipe: Recipe, data: DataSet, model: Any, split: TrainingSplit, say: Say
-) -> Callable[[Any], Any]:
+def _onnx_or_keras(run: Run, recipe: Recipe, data: DataSet, model: Any, say: Say) -> Callable[[Any], Any]:
     """A function from raw pixels to probabilities: the ONNX file's, checked against Keras; Keras's own without one."""
     import importlib.metadata
 
