@@ -1,0 +1,194 @@
+"""Data by name or by path: a data set of the catalogue, or a person's own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinysight.data import catalog
+from tinysight.data.decoded import DecodedListing, decode_in_memory
+from tinysight.data.listing import EXPECTED, Listing, check_classes, is_pattern, with_groups
+from tinysight.data.own import OwnData, make_own_data
+from tinysight.data.proposal import check_shape, propose_shape, propose_size
+from tinysight.errors import DataError, InvalidValueError, UnknownNameError
+from tinysight.images import DataSet, ImageSet
+from tinysight.pixels import ImageShape, array_to_input
+
+# From here on images are decoded into the cache and read from there: what takes long to decode twice, or much memory.
+CACHE_FROM_IMAGES, CACHE_FROM_BYTES = 20_000, 256 << 20
+
+
+def load_data(
+    name_or_path: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    image_size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    group_by: str | None = None,
+) -> DataSet:
+    """The data set of that name, or a person's own images at that path; `docs/own-images.md` lists the layouts.
+
+    A name of the catalogue wins over a folder of the same name, which `./NAME` names. The options are for own images;
+    pixels come from the same rule as in prediction, so that training sees what prediction will.
+
+    Args:
+        name_or_path: as in "cifar10", "pictures/" or "labels.csv".
+        data_dir: as `tinysight.data.catalog.load`; of no effect on a path.
+        image_size: (height, width) of 8 to 256 pixels that every image is brought to; None to propose it.
+        channels: 1 (grey) or 3 (colour); None for grey when all images are grey.
+        test_fraction: the part that is cut off as test split, by class, where the data brings none.
+        seed: of that cut, >= 0.
+        group_by: a column, or a regular expression with one group that is searched in file names: images of which it
+            gives the same are kept on one side of every split; or None.
+
+    Returns:
+        uint8 images and int32 labels; an `OwnData` for a path, whose images stay on disk when they are many.
+
+    Raises:
+        UnknownNameError: when it is neither a name nor a path.
+        InvalidValueError: when an option is out of range, or comes with a name of the catalogue.
+        DataError: when nothing there can be trained on; the text says what was found.
+    """
+    check_shape(image_size, channels)
+    if not 0 < test_fraction < 1 or seed < 0:
+        raise InvalidValueError(
+            f"test fraction is {test_fraction} and seed {seed}; expected a fraction between 0 and 1, a seed from 0"
+        )
+    name = str(name_or_path)
+    if name in catalog.CATALOG:
+        if (image_size, channels, group_by) != (None, None, None):
+            raise InvalidValueError(f"{name} is taken as it is: image size, channels and groups are for own images")
+        return catalog.load(name, data_dir)
+    path = _existing(name)
+    settings = {
+        "name_or_path": str(path), "image_size": image_size, "channels": channels,
+        "test_fraction": test_fraction, "seed": seed, "group_by": group_by,
+    }  # fmt: skip
+    if path.is_file() and path.suffix.lower() == ".npz":
+        return _load_npz(path, settings)
+    return _load_listing(list_images(path, group_by), settings)
+
+
+def list_images(path: Path, group_by: str | None = None) -> Listing:
+    """The images at a path, before any decoding.
+
+    Args:
+        path: a folder or a .csv, .tsv or .jsonl file.
+        group_by: as `load_data`.
+
+    Raises:
+        DataError, InvalidValueError: as `load_data`.
+    """
+    from tinysight.data.arrow import is_arrow_folder, read_arrow_folder
+    from tinysight.data.folder import MANIFEST_ENDINGS, read_folder
+    from tinysight.data.manifest import read_manifest
+
+    column = None if group_by is None or is_pattern(group_by) else group_by
+    if path.is_dir() and is_arrow_folder(path):
+        listing = read_arrow_folder(path, column)
+    elif path.is_dir():
+        if column is not None:
+            raise InvalidValueError(
+                f"group_by '{column}' names a column, which a folder has not; expected a regular expression with one"
+                " group for file names, as in '^([^_]+)_'"
+            )
+        listing = read_folder(path)
+    elif path.suffix.lower() in MANIFEST_ENDINGS:
+        listing = read_manifest(path, column)
+    else:
+        raise DataError(f"'{path}' is no data that can be read; {EXPECTED}")
+    return listing if group_by is None or column is not None else with_groups(listing, group_by)
+
+
+def _existing(name: str) -> Path:
+    path = Path(name).expanduser()
+    try:
+        if path.exists():
+            return path.resolve()
+    except (OSError, ValueError):
+        pass  # Too long, or with a null byte: no path of anything.
+    if not _looks_like_path(name):
+        raise UnknownNameError("data set or folder", name, catalog.CATALOG)
+    raise DataError(f"no data at '{name}': there is no such folder or file")
+
+
+def _looks_like_path(name: str) -> bool:
+    return any(sign in name for sign in "/\\.~")
+
+
+def _load_listing(listing: Listing, settings: dict[str, Any]) -> OwnData:
+    names = [item.name for item in listing.items]
+    # Before hours of decoding; what cannot be read may still take a class away later.
+    check_classes(listing.root, listing.items)
+    shape = propose_shape(listing.kind, listing.base, names, settings["image_size"], settings["channels"])
+    # When none of the images looked at can be read, decoding them says which and why.
+    shape = shape or (32, 32, 3)
+    decoded = _decode(listing, shape)
+    return make_own_data(
+        decoded.images,
+        decoded.splits,
+        decoded.groups,
+        settings=_with_shape(settings, shape),
+        layout=listing.layout,
+        left_out=listing.left_out + decoded.unreadable,
+        origin=_origin(listing.root, listing.layout, len(decoded.images), len(decoded.unreadable)),
+    )
+
+
+def _decode(listing: Listing, shape: ImageShape) -> DecodedListing:
+    height, width, channels = shape
+    num_images = len(listing.items)
+    if num_images >= CACHE_FROM_IMAGES or num_images * height * width * channels >= CACHE_FROM_BYTES:
+        from tinysight.data.cache import decode_to_cache
+
+        return decode_to_cache(listing, shape)
+    return decode_in_memory(listing, shape)
+
+
+def _load_npz(path: Path, settings: dict[str, Any]) -> OwnData:
+    from tinysight.data.npz import read_npz
+
+    group_by = settings["group_by"]
+    if group_by is not None and is_pattern(group_by):
+        raise InvalidValueError(f"group_by '{group_by}': an archive has no file names; name one of its arrays")
+    archive = read_npz(path, group_by)
+    shape = _npz_shape(list(archive.images.values()), settings)
+    parts = [array_to_input(images, shape) for images in archive.images.values()]
+    ends = np.cumsum([0, *map(len, parts)])
+    if len(archive.class_names) < 2:
+        raise DataError(f"'{path}' holds one class, '{archive.class_names[0]}'; expected at least two")
+    everything = ImageSet(
+        images=parts[0] if len(parts) == 1 else np.concatenate(parts),
+        labels=np.concatenate(list(archive.labels.values())),
+        class_names=archive.class_names,
+    )
+    return make_own_data(
+        everything,
+        {split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(archive.images)},
+        archive.groups,
+        settings=_with_shape(settings, shape),
+        layout="NumPy archive",
+        left_out=(),
+        origin=_origin(path, "NumPy archive", len(everything), 0),
+    )
+
+
+def _npz_shape(parts: list[Any], settings: dict[str, Any]) -> ImageShape:
+    size = settings["image_size"] or propose_size([part.shape[1:3] for part in parts])
+    if settings["channels"] is not None:
+        return (*size, settings["channels"])
+    grey = all(bool((part[..., :3] == part[..., :1]).all()) for part in parts)
+    return (*size, 1 if grey else 3)
+
+
+def _with_shape(settings: dict[str, Any], shape: ImageShape) -> dict[str, Any]:
+    return {**settings, "image_size": list(shape[:2]), "channels": shape[2]}
+
+
+def _origin(path: Path, layout: str, num_images: int, num_unreadable: int) -> str:
+    text = f"{path} ({layout}, {num_images:,} images read"
+    return f"{text}, {num_unreadable:,} unreadable left out)" if num_unreadable else f"{text})"
