@@ -127,9 +127,12 @@ def _maxout(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
 
 
 def _batchnorm(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
+    learned = ["a factor"] * layer.scale + ["an offset"] * layer.center
+    count = 2 + len(learned)
+    words = f"{' and '.join(learned)} that {'is' if len(learned) == 1 else 'are'} learned, and " if learned else ""
     return (
-        f"{4 * before[-1]:,} = 4x{before[-1]}: for each channel a factor and an offset that are learned, and a mean and"
-        " a variance that are followed (these two are not trained)."
+        f"{count * before[-1]:,} = {count}x{before[-1]}: for each channel {words}a mean and a variance that are"
+        " followed (these two are not trained)."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,8 @@ def _load_pair(path: Path) -> keras.Model:
     for needed in (path, weights):
         if not needed.is_file():
             raise ModelError(f"no file {needed}: expected an architecture JSON and {weights.name} in one folder")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         json.loads(text)
         with keras.saving.custom_object_scope({}):
             model: Any = keras.models.model_from_json(text)
@@ -92,7 +93,7 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     if "unsafe" in text.lower() or "lambda" in text.lower() or "safe_mode" in text:
         return f"{_NO_CODE} (a Lambda layer or other Python code inside)"
-    if "Could not locate" in text or "registered" in text:
-        name = text.split("'")[1] if text.count("'") >= 2 else "a class"
-        return f"{_NO_CODE}: '{name}' is no layer of Keras or Tinysight; predict with the run's model.onnx instead"
+    unknown = re.search(r"Could not locate \w+ '([^']+)'", text)
+    if unknown:
+        return f"{_NO_CODE}: '{unknown[1]}' is no part of Keras or Tinysight; predict with the run's model.onnx instead"
     return f"{type(error).__name__}: {text[:200]}"

@@ -1,0 +1,58 @@
+"""The model that is saved: raw pixels in, probabilities out."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from tinysight.recipe import Scaling
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 3)).astype(np.uint8)
+RANGES = {"0..1": (0.0, 1.0), "-0.5..0.5": (-0.5, 0.5), "-1..1": (-1.0, 1.0), "none": (0.0, 255.0)}
+
+
+@pytest.fixture(autouse=True)
+def _keras(keras_module: Any) -> None:
+    """Everything here needs Keras."""
+
+
+@pytest.mark.parametrize("scaling", get_args(Scaling))
+def test_scaling_reaches_both_ends(scaling: Scaling) -> None:
+    from tinysight.models.serving import scaling_layer
+
+    black_and_white = np.array([0, 255], np.uint8).reshape(1, 1, 2, 1)
+    scaled = np.asarray(scaling_layer(scaling)(black_and_white))
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled.ravel(), RANGES[scaling], atol=1e-6)
+
+
+def net_of(keras: Any, activation: str | None) -> Any:
+    layers = keras.layers
+    return keras.Sequential([keras.Input((8, 6, 3)), layers.Flatten(), layers.Dense(4, activation=activation)])
+
+
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_probabilities_come_out(keras_module: Any, activation: str | None) -> None:
+    from tinysight.models.serving import serving_model
+
+    net = net_of(keras_module, activation)
+    outputs = serving_model(net, "-1..1", (8, 6, 3)).predict(PIXELS, verbose=0)
+    expected = np.asarray(net(PIXELS.astype(np.float32) / 127.5 - 1))
+    if activation is None:
+        expected = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_flip_predictions_averages_probabilities(keras_module: Any, activation: str | None) -> None:
+    from tinysight.models.serving import serving_model
+
+    net = net_of(keras_module, activation)
+    plain = serving_model(net, "0..1", (8, 6, 3))
+    both = serving_model(net, "0..1", (8, 6, 3), flip_predictions=True)
+    mirrored = np.ascontiguousarray(PIXELS[:, :, ::-1])
+    expected = (plain.predict(PIXELS, verbose=0) + plain.predict(mirrored, verbose=0)) / 2
+    np.testing.assert_allclose(both.predict(PIXELS, verbose=0), expected, atol=1e-6)
+    assert both.count_params() == net.count_params()
