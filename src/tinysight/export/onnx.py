@@ -43,6 +43,7 @@ def write_onnx(model: Any, path: Path, info: ModelInfo) -> Path:
         raw = Path(folder) / "model.onnx"
         _convert(model, raw)
         graph = onnx.load(raw)
+    check_operations(graph)
     _name(graph, info)
     with atomic_path(path) as temporary:
         onnx.save(graph, temporary)
@@ -73,18 +74,35 @@ def convert_here(model: Any, path: Path) -> None:
         ModelError: when the model has an operation that ONNX cannot express.
     """
     if not getattr(model, "_called", False):
-        model(np.zeros((1, *model.input_shape[1:]), np.uint8))
+        zeros = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
+        model(zeros[0] if len(zeros) == 1 else zeros)
     try:
-        with _quiet():
+        with quiet():
             model.export(path, format="onnx", verbose=False)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"the model cannot be written as ONNX: {type(error).__name__}: {reason}") from error
+        raise ModelError(f"the model cannot be written as ONNX: {first_reason(error)}") from error
+
+
+def first_reason(error: Exception) -> str:
+    """The kind of a library's error and the start of its text, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def convert_and_check(model: Any, path: Path) -> None:
+    """The conversion alone, of any model, in a process whose backend is TensorFlow.
+
+    Raises:
+        ModelError: as `write_onnx`.
+    """
+    import onnx
+
+    convert_here(model, path)
+    check_operations(onnx.load(path))
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """tf2onnx logs every step, and Keras's patch of it for NumPy 2 warns."""
+def quiet() -> Iterator[None]:
+    """Converters log every step, and Keras's patch of tf2onnx for NumPy 2 warns."""
     disabled = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -93,6 +111,21 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
+
+
+def check_operations(graph: Any) -> None:
+    """tf2onnx writes an operation that it does not know under TensorFlow's name, and says so in its log only.
+
+    Raises:
+        ModelError: when the graph has an operation that is none of ONNX's.
+    """
+    import onnx
+
+    unknown = sorted({node.op_type for node in graph.graph.node if not onnx.defs.has(node.op_type, node.domain)})
+    if unknown:
+        raise ModelError(
+            f"the model cannot be written as ONNX: ONNX has no operation for TensorFlow's {', '.join(unknown)}"
+        )
 
 
 def _name(graph: Any, info: ModelInfo) -> None:

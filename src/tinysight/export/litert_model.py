@@ -1,0 +1,94 @@
+"""A LiteRT file, ready to classify: raw pixels in, probabilities out, without TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysight.errors import ModelError
+from tinysight.export.embedded import read_info
+
+
+class LiteRTModel:
+    """A `.tflite` file that Tinysight wrote.
+
+    Args:
+        path: the file.
+        num_threads: threads within one operation.
+
+    Attributes:
+        info: what the file says about itself.
+
+    Raises:
+        ModelError: when the file has no record, is no LiteRT model, or does not take raw pixels in batches of any size.
+    """
+
+    def __init__(self, path: Path, *, num_threads: int = 1) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.info = read_info(path)
+        try:
+            with _without_native_stderr():
+                self._interpreter = Interpreter(model_path=str(path), num_threads=num_threads)
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"'{path}' cannot be read as LiteRT: {' '.join(str(error).split())[:200]}") from None
+        self._input, self._output = _only_ends(self._interpreter, path)
+        self._batch_size = 0
+
+    def predict(self, images: NDArray[np.uint8], batch_size: int = 256) -> NDArray[np.float32]:
+        """Probabilities of every class.
+
+        Args:
+            images: uint8, shape (n, height, width, channels), raw pixels 0..255.
+            batch_size: how many go through the model at once.
+
+        Returns:
+            float32, shape (n, classes).
+        """
+        results = [self._run(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
+        return np.concatenate(results) if results else np.empty((0, self.info.num_classes), np.float32)
+
+    def _run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(batch) != self._batch_size:
+            with _without_native_stderr():
+                self._interpreter.resize_tensor_input(self._input, batch.shape)
+                self._interpreter.allocate_tensors()
+            self._batch_size = len(batch)
+        self._interpreter.set_tensor(self._input, np.ascontiguousarray(batch))
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._output), np.float32)
+
+
+def _only_ends(interpreter: Any, path: Path) -> tuple[int, int]:
+    """The numbers of the input and the output tensor."""
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(inputs) != 1 or len(outputs) != 1 or inputs[0]["dtype"] is not np.uint8:
+        kinds = ", ".join(detail["dtype"].__name__ for detail in inputs)
+        raise ModelError(
+            f"'{path}' takes {kinds} and gives {len(outputs)} outputs; expected one uint8 input, one output"
+        )
+    if int(inputs[0]["shape_signature"][0]) != -1:
+        raise ModelError(f"'{path}' takes batches of {inputs[0]['shape_signature'][0]} images only; expected any size")
+    return int(inputs[0]["index"]), int(outputs[0]["index"])
+
+
+@contextlib.contextmanager
+def _without_native_stderr() -> Iterator[None]:
+    """The runtime announces its delegate on file descriptor 2, and has no setting for that."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

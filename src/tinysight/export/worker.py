@@ -1,0 +1,111 @@
+"""Everything that needs TensorFlow, in a process of its own: `python -m tinysight.export.worker FOLDER`.
+
+TensorFlow is a dependency on every machine, so there is one exporter whatever the training ran on, and what its
+converters print stays in here. The folder holds `job.json`, `images.npy` and `calibration.npy`; the answers are
+`result.json`, `expected.npy` (Keras's probabilities of the images) and, for each file N that only TensorFlow can run,
+`came-N.npy`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinysight.errors import ModelError, TinysightError
+from tinysight.export.formats import Wanted
+from tinysight.files import read_json, write_json
+from tinysight.runs import Run, export_name
+from tinysight.serving.model_info import from_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the process is to do.
+
+    Attributes:
+        run: the run's folder.
+        own_model: `path/to/file.py:function`, the person's own code that the net is built with, or None.
+        info: the record for the files, as JSON.
+        wanted: the files to make.
+        is_timed: whether to measure Keras itself.
+    """
+
+    run: str
+    own_model: str | None
+    info: str
+    wanted: tuple[Wanted, ...]
+    is_timed: bool
+
+
+def start_worker(job: Job, folder: Path) -> dict[str, Any]:
+    """Runs the job in another process.
+
+    Returns:
+        `result.json`: "errors", file number -> why it was not made; "timing", of Keras, or None.
+
+    Raises:
+        ModelError: when the run's model cannot be loaded.
+    """
+    write_json(folder / "job.json", asdict(job))
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-m", "tinysight.export.worker", str(folder)]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace"
+    )
+    if not (folder / "result.json").is_file():
+        raise RuntimeError(f"the exporting process ended with status {done.returncode}:\n{done.stderr[-4000:]}")
+    result: dict[str, Any] = read_json(folder / "result.json")
+    if result["fatal"] is not None:
+        raise ModelError(result["fatal"])
+    return result
+
+
+def main(folder: Path) -> None:
+    from tinysight.training.backend import choose_backend
+
+    choose_backend("cpu")
+    from tinysight.export.loading import load_for_export
+    from tinysight.export.writers import TENSORFLOW_RUNS, write_format
+
+    job = _read_job(folder / "job.json")
+    result: dict[str, Any] = {"fatal": None, "errors": {}, "timing": None}
+    try:
+        model = load_for_export(Run(job.run), job.own_model)
+    except TinysightError as error:
+        write_json(folder / "result.json", result | {"fatal": str(error)})
+        return
+    images, calibration = np.load(folder / "images.npy"), np.load(folder / "calibration.npy")
+    np.save(folder / "expected.npy", np.asarray(model.predict(images, batch_size=256, verbose=0), np.float32))
+    for number, wanted in enumerate(job.wanted):
+        try:
+            path = output_path(folder, number, wanted)
+            write_format(model, wanted, path, from_json(job.info), calibration)
+            if wanted.format in TENSORFLOW_RUNS:
+                np.save(folder / f"came-{number}.npy", TENSORFLOW_RUNS[wanted.format](path, images))
+        except ModelError as error:
+            result["errors"][str(number)] = str(error)
+    if job.is_timed:
+        from tinysight.export.timing import measure
+
+        result["timing"] = asdict(measure(model.predict_on_batch, images))
+    write_json(folder / "result.json", result)
+
+
+def output_path(folder: Path, number: int, wanted: Wanted) -> Path:
+    """Where file `number` of a job is written."""
+    return folder / str(number) / export_name(wanted.format, wanted.quantize)
+
+
+def _read_job(path: Path) -> Job:
+    values = read_json(path)
+    return Job(**values | {"wanted": tuple(Wanted(**wanted) for wanted in values["wanted"])})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
