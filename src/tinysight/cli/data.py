@@ -11,11 +11,15 @@ from tinysight.errors import InvalidValueError, UnknownNameError
 
 
 class _DataGroup(click.Group):
+    prefix = "data"
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            raise UnknownNameError("command", f"data {args[0]}", [f"data {name}" for name in self.commands])
+            raise UnknownNameError(
+                "command", f"{self.prefix} {args[0]}", [f"{self.prefix} {name}" for name in self.commands]
+            )
         return super().resolve_command(ctx, args)
 
 
@@ -78,6 +82,59 @@ def show_command(as_json: bool, is_random: bool, seed: int | None, **arguments: 
         print_json(record)
     else:
         _print_shown(record, is_random)
+
+
+class _CacheGroup(_DataGroup):
+    prefix = "data cache"
+
+
+@data.group("cache", cls=_CacheGroup)
+def cache_group() -> None:
+    """List and remove decoded images of large folders."""
+
+
+@cache_group.command("list")
+@json_option
+def cache_list_command(as_json: bool) -> None:
+    """Say whose images are decoded in the cache, how many and how large."""
+    from tinysight.verbs.data_cache import list_cache
+
+    records = list_cache()
+    if as_json:
+        print_json(records)
+        return
+    head = ("images of", "images", "shape", "size", "state")
+    _print_table([head, *(_cache_row(record) for record in records)])
+
+
+@cache_group.command("clear")
+@click.argument("path", required=False)
+@json_option
+def cache_clear_command(path: str | None, as_json: bool) -> None:
+    """Remove the decoded images of PATH, or all of them; your own files stay as they are."""
+    from tinysight.verbs.data_cache import clear_cache
+
+    record = clear_cache(path)
+    if as_json:
+        print_json(record)
+        return
+    click.echo(f"removed {len(record['removed'])}, {_megabytes(record['num_bytes'])} freed")
+    for kept in record["in_use"]:
+        click.echo(f"in use, so kept: {kept['data']}")
+
+
+def _cache_row(record: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        record["data"],
+        f"{record['num_images']:,}",
+        _times(record["image_shape"]),
+        _megabytes(record["num_bytes"]),
+        "whole" if record["is_whole"] else "begun",
+    )
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB"
 
 
 def _print_shown(record: dict[str, Any], is_random: bool) -> None:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import tinysight
 from tinysight.data.picture_worker import Answer, answer
 from tinysight.data.pictures import Facts, reader
 from tinysight.errors import DataError
@@ -129,7 +128,7 @@ class _Worker:
     def __init__(self, kind: str, base: Path) -> None:
         # The folder that this package is in comes first, and the current one stays out: a file numpy.py there is not
         # meant.
-        package = str(Path(tinysight.__file__).parents[1])
+        package = str(Path(__file__).parents[2])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tinysight.data.picture_worker"],
