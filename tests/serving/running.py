@@ -7,12 +7,13 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 import numpy as np
@@ -64,33 +65,45 @@ class Running:
 @contextmanager
 def running(model: Path, *options: object) -> Iterator[Running]:
     """The service, ready; at the end it is stopped, and must have stopped well and logged no traceback."""
-    process = subprocess.Popen(
-        [*COMMAND, str(model), "--port", "0", "--json", *map(str, options)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    try:
-        assert process.stdout is not None
-        text = ""
-        while not text.rstrip().endswith("}"):
-            line = process.stdout.readline()
-            if not line:
-                raise AssertionError(process.communicate()[1])
-            text += line
-        service = Running(process, json.loads(text))
-        with service.client:
-            yield service
-        if process.poll() is None:
-            process.terminate()
-        _, errors = process.communicate(timeout=30)
-        assert "Traceback" not in errors, errors
-        if sys.platform != "win32":  # There `terminate` is no signal that can be handled.
-            assert process.returncode == 0
-    finally:
-        process.kill()
-        process.communicate()
+    # A file for the log, not a pipe: a pipe that nobody reads holds up the service when it is full.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [*COMMAND, str(model), "--port", "0", "--json", *map(str, options)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            encoding="utf-8",
+        )
+        try:
+            service = Running(process, _read_announcement(process, log))
+            with service.client:
+                yield service
+            if process.poll() is None:
+                process.terminate()
+            process.wait(30)
+            assert "Traceback" not in _read(log)
+            assert len(_read(log).splitlines()) <= 2, "clients could fill the log"
+            if sys.platform != "win32":  # There `terminate` is no signal that can be handled.
+                assert process.returncode == 0
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _read_announcement(process: subprocess.Popen[str], log: TextIO) -> dict[str, Any]:
+    assert process.stdout is not None
+    text = ""
+    while not text.rstrip().endswith("}"):
+        line = process.stdout.readline()
+        assert line, _read(log)
+        text += line
+    value: dict[str, Any] = json.loads(text)
+    return value
+
+
+def _read(log: TextIO) -> str:
+    log.seek(0)
+    return log.read()
 
 
 def receive_all(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:

@@ -87,6 +87,9 @@ def run_until_stopped(
         on_ready: called once, when requests are answered and signals heeded.
     """
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
+    # A damaged form is the client's affair, and clients must not be able to fill the log.
+    for name in ("python_multipart", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
         lifespan="on",
