@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_alternating_mirrors_each_image_in_every_second_epoch() -> None:
         assert sorted(numbers) == list(range(COUNT))
         states.append(mirrored[np.argsort(numbers)])
         assert mirrored.sum() == COUNT // 2
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in pairwise(states):
         np.testing.assert_array_equal(before, ~after)
 
 

@@ -1,0 +1,67 @@
+"""The one choice of backend and device. Keras is imported already here, so what comes before is tested in parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tinysight.errors import InvalidValueError, UnknownNameError
+from tinysight.training import backend
+from tinysight.training.backend import choose_backend, list_devices, parse_device, processor
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("auto", ("auto", None)), ("cpu", ("cpu", None)), ("gpu", ("gpu", None)), ("gpu:3", ("gpu", 3))],
+)
+def test_devices_are_parsed(text: str, expected: tuple[str, int | None]) -> None:
+    assert parse_device(text) == expected
+
+
+@pytest.mark.parametrize("text", ["cpus", "tpu", "", "GPU"])
+def test_unknown_devices(text: str) -> None:
+    with pytest.raises(UnknownNameError, match="unknown device"):
+        parse_device(text)
+
+
+@pytest.mark.parametrize("text", ["gpu:", "gpu:x", "gpu:-1", "cpu:0", "auto:1"])
+def test_numbers_that_are_none(text: str) -> None:
+    with pytest.raises(InvalidValueError, match="expected auto, cpu, gpu or gpu:NUMBER"):
+        parse_device(text)
+
+
+class TestName:
+    def test_the_variable_decides(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+        monkeypatch.setattr(backend, "_jax_sees_gpu", lambda: True)
+        assert backend._backend_name("auto") == "tensorflow"
+
+    @pytest.mark.parametrize(("sees", "expected"), [(True, "jax"), (False, "tensorflow")])
+    def test_jax_where_it_sees_a_gpu(self, sees: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("KERAS_BACKEND", raising=False)
+        monkeypatch.setattr(backend, "_jax_sees_gpu", lambda: sees)
+        assert backend._backend_name("auto") == backend._backend_name("gpu") == expected
+        assert backend._backend_name("cpu") == "tensorflow"
+
+    def test_an_unknown_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KERAS_BACKEND", "tensorflw")
+        with pytest.raises(UnknownNameError, match="unknown KERAS_BACKEND 'tensorflw': did you mean 'tensorflow'"):
+            backend._backend_name("auto")
+
+    def test_one_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KERAS_BACKEND", "torch")
+        monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(InvalidValueError, match="KERAS_BACKEND is torch, which is not installed"):
+            backend._backend_name("auto")
+
+
+def test_a_gpu_that_is_not_there(keras_module: Any) -> None:
+    with pytest.raises(InvalidValueError, match="--device gpu:1: tensorflow sees no GPU; `tinysight devices` lists"):
+        choose_backend("gpu:1")
+
+
+def test_the_processor_is_first(keras_module: Any) -> None:
+    first = list_devices()[0]
+    assert (first.name, first.kind, first.backend, first.description) == ("cpu", "cpu", "tensorflow", processor())
+    assert processor().endswith(("core", "cores"))

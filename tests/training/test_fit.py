@@ -1,0 +1,155 @@
+"""One training in this process: what it keeps when it ends well, badly or early."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_data import numbered_images
+
+from tinysight.errors import TrainingInterruptedError, TrainingStoppedError
+from tinysight.recipe import Recipe, make_recipe
+from tinysight.training.history import read_history
+
+COUNT, BATCH = 40, 7
+STEPS = 6
+
+
+@pytest.fixture(autouse=True)
+def _keras(keras_module: Any) -> None:
+    """Everything here needs Keras."""
+
+
+def recipe_of(**fields: Any) -> Recipe:
+    return make_recipe({"scaling": "none", "batch_size": BATCH, "epochs": 3, "seed": 5, **fields})
+
+
+def net_of(keras: Any, *further: Any) -> Any:
+    layers = keras.layers
+    return keras.Sequential([keras.Input((8, 8, 1)), *further, layers.Flatten(), layers.Dense(3, activation="softmax")])
+
+
+def fit(recipe: Recipe, net: Any, folder: Path, *callbacks: Any, **arguments: Any) -> Any:
+    from tinysight.training import fit as module
+
+    images = numbered_images(COUNT)
+    return module.fit(
+        recipe, net, images, None, history_path=folder / "h.csv", quiet=True, callbacks=callbacks, **arguments
+    )
+
+
+def poison(keras: Any, number: int, value: float) -> Any:
+    """A layer that gives `value` for the image of that number."""
+
+    class Poison(keras.layers.Layer):  # type: ignore[misc,name-defined]
+        def call(self, images: Any) -> Any:
+            ops = keras.ops
+            return images / 255 + ops.where(ops.round(images[:, :1, :1]) == number, value, 0.0)
+
+    return Poison()
+
+
+@pytest.mark.parametrize("steps_together", [1, 4])
+def test_the_first_bad_step_is_named(
+    steps_together: int, keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tinysight.training import fit as module
+    from tinysight.training.feed import epoch_order
+
+    monkeypatch.setattr(module, "IMAGES_PER_EXECUTION", steps_together * BATCH)
+    number = int(epoch_order(COUNT, 5, 0)[2 * BATCH + 1])
+    with pytest.raises(TrainingStoppedError) as error:
+        fit(recipe_of(), net_of(keras_module, poison(keras_module, number, np.nan)), tmp_path)
+    assert str(error.value).startswith(f"the loss became NaN at epoch 1, step 3 of {STEPS}: ")
+    assert "pixels are not scaled; try --set scaling=0..1" in str(error.value)
+    assert error.value.exit_status == 2
+
+
+def test_a_rate_that_is_too_high_is_the_likely_cause(keras_module: Any, tmp_path: Path) -> None:
+    recipe = recipe_of(optimizer="sgd", learning_rate=1e38, scaling="0..1")
+    with pytest.raises(TrainingStoppedError) as error:
+        fit(recipe, net_of(keras_module), tmp_path)
+    assert "the learning rate of 1e+38 is the likely cause" in str(error.value)
+    assert "try --set learning_rate=1e+37" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_that_the_last_step_ruined(keras_module: Any, tmp_path: Path) -> None:
+    """The loss of the only step is finite; what it leaves is not."""
+    recipe = recipe_of(optimizer="sgd", learning_rate=3e38, momentum=0, scaling="0..1", epochs=1, batch_size=COUNT)
+    net = net_of(keras_module, keras_module.layers.Rescaling(1e4))
+    with pytest.raises(TrainingStoppedError, match="weights became NaN or infinite in the last step"):
+        fit(recipe, net, tmp_path)
+
+
+def interruption(keras: Any, epoch: int, when: str) -> Any:
+    class Interruption(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
+        def on_epoch_begin(self, number: int, logs: Any = None) -> None:
+            self.number = number
+            self.before = self.model.net.get_weights()
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if (self.number, when) == (epoch, "within"):
+                raise KeyboardInterrupt
+
+        def on_epoch_end(self, number: int, logs: Any = None) -> None:
+            if (number, when) == (epoch, "end"):
+                raise KeyboardInterrupt
+
+    return Interruption()
+
+
+def test_an_interruption_within_an_epoch_keeps_the_one_before(keras_module: Any, tmp_path: Path) -> None:
+    net, listener = net_of(keras_module), interruption(keras_module, 2, "within")
+    result = fit(recipe_of(), net, tmp_path, listener)
+    assert (result.interrupted, result.epochs_completed) == (True, 2)
+    assert [row["epoch"] for row in read_history(tmp_path / "h.csv")] == [1, 2]
+    for kept, whole in zip(net.get_weights(), listener.before, strict=True):
+        np.testing.assert_array_equal(kept, whole)
+
+
+def test_an_interruption_at_an_epochs_end_keeps_weights_and_rows_of_the_same_epoch(
+    keras_module: Any, tmp_path: Path
+) -> None:
+    result = fit(recipe_of(), net_of(keras_module), tmp_path, interruption(keras_module, 1, "end"))
+    rows = read_history(tmp_path / "h.csv")
+    assert result.interrupted
+    assert result.epochs_completed == len(result.history) == len(rows) == rows[-1]["epoch"] == 2
+
+
+def test_an_interruption_before_the_first_whole_epoch_keeps_nothing(keras_module: Any, tmp_path: Path) -> None:
+    with pytest.raises(TrainingInterruptedError, match="before the first epoch was whole: nothing was kept"):
+        fit(recipe_of(), net_of(keras_module), tmp_path, interruption(keras_module, 0, "within"))
+
+
+def test_history_has_the_rate_of_each_epoch(keras_module: Any, tmp_path: Path) -> None:
+    recipe = recipe_of(
+        optimizer="adamax", schedule="exponential", schedule_decay=0.9, learning_rate=0.005, scaling="0..1"
+    )
+    result = fit(recipe, net_of(keras_module), tmp_path)
+    rows = read_history(tmp_path / "h.csv")
+    np.testing.assert_allclose([row["learning_rate"] for row in rows], [0.005 * 0.9**e for e in range(3)], rtol=1e-6)
+    assert list(rows[0]) == ["epoch", "accuracy", "loss", "learning_rate", "seconds"]
+    assert not result.interrupted
+    assert 0 < rows[0]["seconds"] < rows[1]["seconds"] < rows[2]["seconds"] <= result.seconds
+
+
+def test_plain_lines_say_the_rate_of_each_epoch(
+    keras_module: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tinysight.training import fit as module
+
+    images = numbered_images(COUNT)
+    recipe = recipe_of(schedule="exponential", learning_rate=0.005, scaling="0..1", epochs=2)
+    module.fit(recipe, net_of(keras_module), images, images, history_path=tmp_path / "h.csv")
+    captured = capsys.readouterr()
+    first, second = captured.err.splitlines()
+    assert captured.out == ""
+    assert first.startswith("epoch 1/2  accuracy ")
+    for word in ("loss ", "val_accuracy ", "val_loss ", "learning_rate 0.005 ", "images/s", "left"):
+        assert word in first
+    assert "learning_rate 0.0045 " in second
+    assert "\r" not in captured.err
+    assert "\x1b" not in captured.err
