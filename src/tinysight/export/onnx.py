@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.errors import ModelError
-from tinysight.export.erfc import teach_erfc
 from tinysight.files import atomic_path
 from tinysight.serving.model_info import METADATA_KEY, ModelInfo, to_json
 
@@ -80,7 +79,6 @@ def convert_here(model: Any, path: Path) -> None:
         model(zeros[0] if len(zeros) == 1 else zeros)
     try:
         with quiet():
-            teach_erfc()
             model.export(path, format="onnx", verbose=False)
     except Exception as error:
         raise ModelError(f"the model cannot be written as ONNX: {first_reason(error)}") from error
