@@ -24,6 +24,7 @@ class LiteRTModel:
         num_threads: threads within one operation.
 
     Attributes:
+        path: where the file lies.
         info: what the file says about itself.
 
     Raises:
@@ -33,7 +34,7 @@ class LiteRTModel:
     def __init__(self, path: Path, *, num_threads: int = 1) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self.info = read_info(path)
+        self.path, self.info = path, read_info(path)
         try:
             with _without_native_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=num_threads)
@@ -51,19 +52,30 @@ class LiteRTModel:
 
         Returns:
             float32, shape (n, classes).
+
+        Raises:
+            ModelError: when the runtime cannot prepare or run the graph.
         """
         results = [self._run(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
         return np.concatenate(results) if results else np.empty((0, self.info.num_classes), np.float32)
 
     def _run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if len(batch) != self._batch_size:
-            with _without_native_stderr():
-                self._interpreter.resize_tensor_input(self._input, batch.shape)
-                self._interpreter.allocate_tensors()
-            self._batch_size = len(batch)
-        self._interpreter.set_tensor(self._input, np.ascontiguousarray(batch))
-        self._interpreter.invoke()
+        try:
+            if len(batch) != self._batch_size:
+                self._resize(batch.shape)
+            self._interpreter.set_tensor(self._input, np.ascontiguousarray(batch))
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise ModelError(
+                f"'{self.path.name}' cannot be run by LiteRT: {' '.join(str(error).split())[:200]}"
+            ) from None
         return np.asarray(self._interpreter.get_tensor(self._output), np.float32)
+
+    def _resize(self, shape: tuple[int, ...]) -> None:
+        with _without_native_stderr():
+            self._interpreter.resize_tensor_input(self._input, shape)
+            self._interpreter.allocate_tensors()
+        self._batch_size = shape[0]
 
 
 def _only_ends(interpreter: Any, path: Path) -> tuple[int, int]:

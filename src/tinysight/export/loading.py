@@ -28,10 +28,7 @@ def load_for_export(run: Run, own_model: str | None) -> Any:
     except ModelError as error:
         if not is_own_model(recipe.model):
             raise
-        raise ModelError(
-            f"{error}. No format but the run's own {run.onnx_model.name} can be had without that code; if you trust it,"
-            f" add --model {recipe.model}"
-        ) from None
+        raise ModelError(f"{error}; to export with code of yours that you trust, add --model {recipe.model}") from None
 
 
 def _build_with_own_code(run: Run, own_model: str) -> Any:

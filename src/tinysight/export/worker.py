@@ -78,7 +78,8 @@ def main(folder: Path) -> None:
     try:
         model = load_for_export(Run(job.run), job.own_model)
     except TinysightError as error:
-        write_json(folder / "result.json", result | {"fatal": str(error)})
+        titles = ", ".join(wanted.title for wanted in job.wanted)
+        write_json(folder / "result.json", result | {"fatal": f"no export to {titles}: {error}"})
         return
     images, calibration = np.load(folder / "images.npy"), np.load(folder / "calibration.npy")
     np.save(folder / "expected.npy", np.asarray(model.predict(images, batch_size=256, verbose=0), np.float32))
