@@ -347,5 +347,5 @@ def test_splits_of_ones_own_that_divide_a_group_are_refused(tmp_path: Path) -> N
         for name in "ab":
             for person in people:
                 save(tmp_path / split / name / f"p{person}.png", name, int(person))
-    with pytest.raises(DataError, match="1 groups are in both train and test, as 'p3'"):
+    with pytest.raises(DataError, match="groups in both train and test: 1, as 'p3'"):
         load_data(tmp_path, group_by=r"^(p\d)")

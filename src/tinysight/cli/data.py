@@ -9,6 +9,8 @@ import click
 from tinysight.cli.common import data_dir_option, json_option, print_json, say
 from tinysight.errors import InvalidValueError, UnknownNameError
 
+_MAX_SHOWN = 5
+
 
 class _DataGroup(click.Group):
     prefix = "data"
@@ -82,6 +84,73 @@ def show_command(as_json: bool, is_random: bool, seed: int | None, **arguments: 
         print_json(record)
     else:
         _print_shown(record, is_random)
+
+
+@data.command("check")
+@click.argument("path")
+@click.option("--group-by", metavar="COLUMN|REGEX", help="What images of one object have in common.")
+@click.option("--html", type=click.Path(dir_okay=False), help="Also write a page with the pictures to this file.")
+@json_option
+@click.pass_context
+def check_command(ctx: click.Context, path: str, group_by: str | None, html: str | None, as_json: bool) -> None:
+    """Look at your own images before training: a folder, .csv, .jsonl or .npz.
+
+    Exit status: 0 fine or warnings alone, 1 problems that change results, 2 nothing that can be trained on.
+    """
+    from tinysight.verbs.data_check import check_data, write_page
+
+    checked = check_data(path, group_by=group_by)
+    if html is not None:
+        say(f"page: {write_page(checked, html)}")
+    if as_json:
+        print_json(checked.record)
+    else:
+        _print_checked(checked.record)
+    if checked.record["num_problems"]:
+        ctx.exit(1)
+
+
+def _print_checked(record: dict[str, Any]) -> None:
+    colours = "grey" if record["channels"] == 1 else "colour"
+    click.echo(f"{record['data']} ({record['layout']})")
+    click.echo(
+        f"{record['num_images']:,} images in {len(record['classes'])} classes; proposed input"
+        f" {_times(record['image_size'])}, {colours}\n"
+    )
+    splits = list(record["splits"])
+    rows = [
+        (each["name"], f"{each['num_images']:,}", *(f"{each['splits'][split]:,}" for split in splits))
+        for each in record["classes"]
+    ]
+    _print_table([("class", "images", *splits), *rows])
+    for name, key in (("sizes", "sizes"), ("pixels", "modes"), ("formats", "formats")):
+        if record[key]:
+            click.echo(f"{'' if key != 'sizes' else chr(10)}{name}: {_most(record[key])}")
+    for finding in record["findings"]:
+        click.echo(f"\n{finding['severity']}: {finding['text']}")
+        for entry in finding["entries"][:_MAX_SHOWN]:
+            click.echo(f"  {_entry_line(entry)}")
+        if finding["num_entries"] > _MAX_SHOWN:
+            click.echo(f"  and {finding['num_entries'] - _MAX_SHOWN:,} more; --json or --html shows them")
+    click.echo(f"\nproblems: {record['num_problems']}, warnings: {record['num_warnings']}")
+
+
+def _most(records: list[dict[str, Any]]) -> str:
+    shown = [
+        f"{'x'.join(str(value) for key, value in each.items() if key != 'num_images')} ({each['num_images']:,})"
+        for each in records[:_MAX_SHOWN]
+    ]
+    return ", ".join(shown) + (f" and {len(records) - _MAX_SHOWN:,} more" if len(records) > _MAX_SHOWN else "")
+
+
+def _entry_line(entry: dict[str, Any]) -> str:
+    names = entry["paths"]
+    if "classes" in entry:
+        names = [f"{name} ({label})" for name, label in zip(names, entry["classes"], strict=True)]
+    line = ", ".join(names[:_MAX_SHOWN]) + (f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else "")
+    if "similarity" in entry:
+        line += f", similarity {entry['similarity']:.3f}"
+    return f"{line}: {entry['note']}" if "note" in entry else line
 
 
 class _CacheGroup(_DataGroup):

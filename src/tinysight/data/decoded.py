@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysight.data.listing import SPLITS, Item, Listing, check_classes, sorted_classes
+from tinysight.data.listing import SPLITS, Item, Listing, sorted_classes
 from tinysight.data.picture_pool import decode_all
 from tinysight.data.progress import Progress
 from tinysight.data.scan import LeftOut
@@ -43,7 +44,7 @@ class DecodedListing:
 
     images: ImageSet
     splits: dict[str, Indices]
-    groups: NDArray[np.str_] | None
+    groups: NDArray[Any] | None
     unreadable: tuple[LeftOut, ...]
 
 
@@ -51,7 +52,7 @@ def decode_in_memory(listing: Listing, image_shape: ImageShape) -> DecodedListin
     """Decodes all images into one array.
 
     Raises:
-        DataError: when none can be read, or those that can have too few classes or not the same ones in every split.
+        DataError: when none can be read.
     """
     names = [item.name for item in listing.items]
     pixels = np.empty((len(names), *image_shape), np.uint8)
@@ -78,13 +79,8 @@ def decode_in_memory(listing: Listing, image_shape: ImageShape) -> DecodedListin
 
 
 def describe_readable(listing: Listing, failed: dict[int, str]) -> Readable:
-    """Labels, splits and groups of the images that can be read; `failed` gives position and reason of the others.
-
-    Raises:
-        DataError: when those that can be read have too few classes, or not the same ones in every split.
-    """
+    """Labels, splits and groups of the images that can be read; `failed` gives position and reason of the others."""
     items = [item for position, item in enumerate(listing.items) if position not in failed] if failed else listing.items
-    check_classes(listing.root, items)
     class_names = sorted_classes((item.label for item in items), listing.class_order)
     return Readable(
         labels=_label_numbers(items, class_names),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -78,14 +78,18 @@ def by_split(items: Iterable[Item]) -> tuple[Item, ...]:
     return tuple(sorted(items, key=lambda item: SPLITS.index(item.split) if item.split else 0))
 
 
-def check_classes(root: Path, items: Iterable[Item]) -> tuple[str, ...]:
-    """Checks that these items can be trained on; returns the names of the splits that they are in.
+def check_classes(root: Path, items: Iterable[Item]) -> None:
+    """Checks that these items can be trained on.
 
     Raises:
         DataError: for fewer than two classes or more than a thousand, for splits without training images, and for
             classes that are not in every split; the text names them.
     """
-    counts = Counter((item.split, item.label) for item in items)
+    check_counts(root, Counter((item.split, item.label) for item in items))
+
+
+def check_counts(root: Path, counts: Mapping[tuple[str | None, str], int]) -> None:
+    """`check_classes` for numbers of images by split and class."""
     labels = sorted({label for _, label in counts}, key=natural_key)
     if len(labels) < MIN_CLASSES:
         found = f"one class, '{labels[0]}' with {sum(counts.values()):,} images" if labels else "no image"
@@ -95,7 +99,6 @@ def check_classes(root: Path, items: Iterable[Item]) -> tuple[str, ...]:
     splits = tuple(split for split in SPLITS if any(split == found for found, _ in counts))
     if splits:
         check_splits(root, {split: {label for found, label in counts if found == split} for split in splits})
-    return splits
 
 
 def check_splits(root: Path, classes: dict[str, set[str]]) -> None:

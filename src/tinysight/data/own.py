@@ -123,7 +123,7 @@ def _check_groups_whole(groups: NDArray[Any], splits: Mapping[str, Indices]) -> 
             shared = np.intersect1d(groups[splits[first]], groups[splits[second]])
             if len(shared):
                 raise DataError(
-                    f"{len(shared):,} groups are in both {first} and {second}, as '{shared[0]}'; expected each object"
+                    f"groups in both {first} and {second}: {len(shared):,}, as '{shared[0]}'; expected each object"
                     " in one split: move its images, or leave --group-by out"
                 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import io
 from collections.abc import Callable, Iterable
@@ -33,7 +32,6 @@ class Facts:
         height, width: in pixels, after turning as its orientation says.
         mode: Pillow's word for its pixels, as in "RGB" or "L".
         num_bytes: size of the file.
-        sha256: hexadecimal digest of the file.
     """
 
     format: str
@@ -41,7 +39,6 @@ class Facts:
     width: int
     mode: str
     num_bytes: int
-    sha256: str
 
 
 def reader(kind: str, base: Path) -> Callable[[str], bytes | Path]:
@@ -84,10 +81,7 @@ def picture_facts(read: Callable[[str], bytes | Path], name: str) -> Facts:
         size, mode = _header(kind, data)
     except ImageError as error:
         raise ImageError(_reason(error)) from None
-    return Facts(
-        format=kind, height=size[1], width=size[0], mode=mode, num_bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-    )  # fmt: skip
+    return Facts(format=kind, height=size[1], width=size[0], mode=mode, num_bytes=len(data))
 
 
 def is_grey(read: Callable[[str], bytes | Path], name: str, facts: Facts) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinysight.data import catalog
 from tinysight.data.decoded import DecodedListing, decode_in_memory
-from tinysight.data.listing import EXPECTED, Listing, check_classes, is_pattern, with_groups
+from tinysight.data.listing import EXPECTED, Listing, check_classes, check_counts, is_pattern, with_groups
 from tinysight.data.own import OwnData, make_own_data
 from tinysight.data.proposal import check_shape, propose_shape, propose_size
 from tinysight.errors import DataError, InvalidValueError, UnknownNameError
@@ -127,7 +127,8 @@ def _load_listing(listing: Listing, settings: dict[str, Any]) -> OwnData:
     shape = propose_shape(listing.kind, listing.base, names, settings["image_size"], settings["channels"])
     # When none of the images looked at can be read, decoding them says which and why.
     shape = shape or (32, 32, 3)
-    decoded = _decode(listing, shape)
+    decoded = decode(listing, shape)
+    check_counts(listing.root, _counts(decoded))
     return make_own_data(
         decoded.images,
         decoded.splits,
@@ -139,7 +140,8 @@ def _load_listing(listing: Listing, settings: dict[str, Any]) -> OwnData:
     )
 
 
-def _decode(listing: Listing, shape: ImageShape) -> DecodedListing:
+def decode(listing: Listing, shape: ImageShape) -> DecodedListing:
+    """Every image of a listing, in memory or, when they are many, in the cache; classes are not checked."""
     height, width, channels = shape
     num_images = len(listing.items)
     if num_images >= CACHE_FROM_IMAGES or num_images * height * width * channels >= CACHE_FROM_BYTES:
@@ -149,38 +151,58 @@ def _decode(listing: Listing, shape: ImageShape) -> DecodedListing:
     return decode_in_memory(listing, shape)
 
 
-def _load_npz(path: Path, settings: dict[str, Any]) -> OwnData:
+def _counts(decoded: DecodedListing) -> dict[tuple[str | None, str], int]:
+    names = decoded.images.class_names
+    return {
+        (split, names[label]): int(count)
+        for split, indices in decoded.splits.items()
+        for label, count in enumerate(np.bincount(decoded.images.labels[indices]))
+        if count
+    }
+
+
+def decode_archive(
+    path: Path, group_by: str | None, image_size: tuple[int, int] | None = None, channels: int | None = None
+) -> DecodedListing:
+    """Every image of a NumPy archive, in memory; classes are not checked. Arguments and errors as `load_data`."""
     from tinysight.data.npz import read_npz
 
-    group_by = settings["group_by"]
     if group_by is not None and is_pattern(group_by):
         raise InvalidValueError(f"group_by '{group_by}': an archive has no file names; name one of its arrays")
     archive = read_npz(path, group_by)
-    shape = _npz_shape(list(archive.images.values()), settings)
+    shape = _npz_shape(list(archive.images.values()), image_size, channels)
     parts = [array_to_input(images, shape) for images in archive.images.values()]
     ends = np.cumsum([0, *map(len, parts)])
-    if len(archive.class_names) < 2:
-        raise DataError(f"'{path}' holds one class, '{archive.class_names[0]}'; expected at least two")
-    everything = ImageSet(
-        images=parts[0] if len(parts) == 1 else np.concatenate(parts),
-        labels=np.concatenate(list(archive.labels.values())),
-        class_names=archive.class_names,
+    return DecodedListing(
+        images=ImageSet(
+            images=parts[0] if len(parts) == 1 else np.concatenate(parts),
+            labels=np.concatenate(list(archive.labels.values())),
+            class_names=archive.class_names,
+        ),
+        splits={split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(archive.images)},
+        groups=archive.groups,
+        unreadable=(),
     )
+
+
+def _load_npz(path: Path, settings: dict[str, Any]) -> OwnData:
+    decoded = decode_archive(path, settings["group_by"], settings["image_size"], settings["channels"])
+    check_counts(path, _counts(decoded))
     return make_own_data(
-        everything,
-        {split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(archive.images)},
-        archive.groups,
-        settings=_with_shape(settings, shape),
+        decoded.images,
+        decoded.splits,
+        decoded.groups,
+        settings=_with_shape(settings, decoded.images.image_shape),
         layout="NumPy archive",
         left_out=(),
-        origin=_origin(path, "NumPy archive", len(everything), 0),
+        origin=_origin(path, "NumPy archive", len(decoded.images), 0),
     )
 
 
-def _npz_shape(parts: list[Any], settings: dict[str, Any]) -> ImageShape:
-    size = settings["image_size"] or propose_size([part.shape[1:3] for part in parts])
-    if settings["channels"] is not None:
-        return (*size, settings["channels"])
+def _npz_shape(parts: list[Any], size: tuple[int, int] | None, channels: int | None) -> ImageShape:
+    size = size or propose_size([part.shape[1:3] for part in parts])
+    if channels is not None:
+        return (*size, channels)
     grey = all(bool((part[..., :3] == part[..., :1]).all()) for part in parts)
     return (*size, 1 if grey else 3)
 
