@@ -32,7 +32,7 @@ from tinysight.errors import DataError
 from tinysight.files import atomic_path, read_json, write_bytes, write_json
 from tinysight.images import ImageSet
 from tinysight.pixels import ImageShape
-from tinysight.stored import StoredImages, StoredNames
+from tinysight.stored import StoredNames, open_rows
 
 # Goes up when the files here, or the pixels that a file decodes to, change.
 _VERSION = 1
@@ -192,7 +192,7 @@ def _write_names(folder: Path, names: list[str]) -> None:
 def _open(folder: Path, listing: Listing) -> DecodedListing:
     index = read_json(folder / _INDEX)
     shape = (index["num_images"], *index["image_shape"])
-    images: Any = StoredImages(np.memmap(folder / _IMAGES, np.uint8, "r", shape=shape))
+    images: Any = open_rows(folder / _IMAGES, shape)
     names: Any = StoredNames(np.memmap(folder / _NAMES, np.uint8, "r"), np.load(folder / _ENDS, mmap_mode="r"))
     readable = describe_readable(listing, dict(map(tuple, index["failed"])))
     return DecodedListing(
