@@ -241,18 +241,3 @@ def first_layer_kernels(model: keras.Model) -> Kernels | None:
         largest = float(np.abs(weights).max()) or 1.0
         return Kernels(layer.name, np.rint(128 + 127 * weights / largest).astype(np.uint8))
     return None
-
-
-def to_pictures(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Maps as grey pictures, each from its own lowest to its own highest value; a flat one is black.
-
-    Args:
-        values: float32, shape (rows, columns, channels).
-
-    Returns:
-        uint8, shape (channels, rows, columns).
-    """
-    maps = values.transpose(2, 0, 1)
-    low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
-    spread = np.where(high > low, high - low, 1)
-    return np.asarray(np.rint(255 * (maps - low) / spread), np.uint8)

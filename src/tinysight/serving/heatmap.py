@@ -65,7 +65,7 @@ def _scores(probabilities: NDArray[np.float32], class_index: int) -> NDArray[np.
 
 
 def _masks(height: int, width: int) -> NDArray[np.bool_]:
-    """Where each patch lies: bool, shape (patches, height, width). Each pixel is covered, those in the middle 4 times."""
+    """Where each patch lies: bool, shape (patches, height, width); a pixel in the middle is covered 4 times or more."""
     down, across = _bands(height), _bands(width)
     return np.asarray((down[:, None, :, None] & across[None, :, None, :]).reshape(-1, height, width))
 
