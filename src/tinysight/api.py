@@ -123,8 +123,13 @@ def train(
         if not quiet:
             print(text, file=sys.stderr)
 
-    loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **fields)
-    chosen = data if isinstance(data, DataSet) else verb.choose_data(recipe, data, data_dir, say)
+    named = {"data": data} if isinstance(data, str) else {}
+    loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **named, **fields)
+    chosen = (
+        data
+        if isinstance(data, DataSet)
+        else verb.choose_data(loaded, data_dir, anything=recipe is None and data is None, say=say)
+    )
     settings = verb.Settings(quiet=quiet, save_json=save_json, report=report, say=say)
     summary = verb.train(loaded, chosen, out=out, data_dir=data_dir, device=device, settings=settings)
     return TrainedRun(summary["run"])

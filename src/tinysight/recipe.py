@@ -22,7 +22,7 @@ Pooling = Literal["max", "average", "sum"]
 Padding = Literal["same", "valid"]
 Loss = Literal["sparse_categorical_crossentropy", "categorical_crossentropy"]
 Optimizer = Literal["adam", "adamw", "adamax", "nadam", "rmsprop", "sgd", "muon"]
-Schedule = Literal["constant", "exponential", "triangular", "cosine", "one_cycle"]
+Schedule = Literal["constant", "exponential", "triangular", "cosine", "one_cycle", "recorded"]
 Validation = Literal["stratified", "last", "test", "none"]
 Flip = Literal["none", "random", "alternating"]
 
@@ -41,6 +41,10 @@ class Recipe(BaseModel):
 
     # What goes in.
     data: str = Field("cifar10", description="data set by name, or a folder of images")
+    image_size: tuple[int, ...] = Field((), description="of own images: height and width, or one side; empty proposes")
+    channels: int | None = Field(None, ge=1, le=3, description="of own images: 1 (grey) or 3 (colour); none proposes")
+    test_split: float = Field(0.2, gt=0, lt=1, description="of own images: share cut off for testing if they bring none")
+    group_by: str | None = Field(None, description="of own images: column or pattern; keeps an object on one side")
     scaling: Scaling = Field("0..1", description="what raw pixels 0..255 become; part of the saved model")
 
     # The net.
@@ -78,8 +82,11 @@ class Recipe(BaseModel):
     schedule: Schedule = Field("constant", description="how the rate moves")
     schedule_decay: float = Field(0.9, gt=0, le=1, description="factor an epoch, of schedule=exponential")
     warmup: float = Field(0.2, ge=0, lt=1, description="share of the steps that rise, of triangular and one_cycle")
+    schedule_steps: tuple[int, ...] = Field((), description="of schedule=recorded: the steps at which the rate changes")
+    schedule_rates: tuple[float, ...] = Field((), description="of schedule=recorded: the rate from each of them on")
     batch_size: int = Field(32, ge=1, le=65536, description="images a step")
     epochs: int = Field(10, ge=1, le=100_000, description="passes over the training images")
+    steps: int | None = Field(None, ge=1, description="steps in all, instead of epochs; the last epoch may be a part")
     validation: Validation = Field(
         "stratified",
         description="stratified: held out of the training split, by class and seeded; last: its last part; "
@@ -98,6 +105,10 @@ class Recipe(BaseModel):
             raise ValueError("label_smoothing spreads one-hot labels: it needs loss=categorical_crossentropy")
         if self.weight_decay and self.optimizer not in ("adamw", "sgd", "muon"):
             raise ValueError(f"weight_decay is of adamw, sgd and muon, not of {self.optimizer}")
+        if self.schedule == "recorded" and (
+            not self.schedule_steps or len(self.schedule_steps) != len(self.schedule_rates) or self.schedule_steps[0]
+        ):
+            raise ValueError("schedule=recorded needs schedule_steps, from 0 on, and as many schedule_rates")
         # Keras would count wrongly (categorical_accuracy on integers) or fail within a step.
         coding = self.metric.removesuffix("_accuracy")
         if self.metric != "accuracy" and coding != self.loss.removesuffix("_crossentropy"):

@@ -6,7 +6,6 @@ Commands are imported when they are called, so that `--help` and a wrong option 
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import sys
 from typing import Any
 
@@ -21,6 +20,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("tinysight.cli.predict", "Classify image files with a run."),
     "data": ("tinysight.cli.data", "List, fetch and look at data sets."),
     "recipes": ("tinysight.cli.recipes", "List recipes, show one, explain its layers."),
+    "export": ("tinysight.cli.export", "Write a run as ONNX, LiteRT and more, checked to agree."),
+    "serve": ("tinysight.cli.serve", "Serve a run over HTTP."),
+    "bench": ("tinysight.cli.bench", "Measure speed, side by side."),
     "tutorials": ("tinysight.cli.tutorials", "Train every tutorial and compare with its published figure."),
     "devices": ("tinysight.cli.devices", "List processors and accelerators."),
 }
@@ -53,6 +55,8 @@ class LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
+        import importlib.metadata
+
         click.echo(f"tinysight {importlib.metadata.version('tinysight')}")
         ctx.exit()
 

@@ -35,6 +35,7 @@ def _known_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option("--learning-rate", type=float, help="The highest rate that the schedule reaches.")
 @click.option("--seed", type=int, help="Of weights, order, splits, dropout and augmentation.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any field of the recipe; repeatable.")
+@click.option("--minutes", type=click.FloatRange(0.05), help="Train the best net that fits into so much time.")
 @click.option("--out", type=click.Path(), help="The run folder; without it, a new one under runs/.")
 @click.option("--device", default="auto", show_default=True, callback=_known_device, help="auto, cpu, gpu or gpu:N.")
 @click.option("--resume", type=click.Path(), metavar="RUN", help="Go on with a training that was interrupted.")
@@ -59,7 +60,7 @@ def train(
     note = (lambda text: None) if quiet else say
     settings = verb.Settings(
         quiet=quiet, save_json=options["save_json"], report=not options["no_report"],
-        checkpoint_minutes=options["checkpoint_minutes"], say=note,
+        checkpoint_minutes=options["checkpoint_minutes"], minutes=options["minutes"], say=note,
     )  # fmt: skip
     if options["resume"] is not None:
         _refuse_changes(ctx)
@@ -99,7 +100,8 @@ def _train(
         raise InvalidValueError(f"{key} came twice, with --{key.replace('_', '-')} and with --set: keep one of them")
     changes |= assigned
     loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **changes)
-    data = verb.choose_data(recipe, changes.get("data"), options["data_dir"], settings.say)
+    anything = recipe is None and "data" not in changes
+    data = verb.choose_data(loaded, options["data_dir"], anything=anything, say=settings.say)
     return verb.train(
         loaded, data, out=options["out"], data_dir=options["data_dir"], device=options["device"], settings=settings
     )

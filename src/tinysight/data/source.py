@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tinysight.data.proposal import check_shape, propose_shape, propose_size
 from tinysight.errors import DataError, InvalidValueError, UnknownNameError
 from tinysight.images import DataSet, ImageSet
 from tinysight.pixels import ImageShape, array_to_input
+from tinysight.recipe import Recipe
 
 # From here on images are decoded into the cache and read from there: what takes long to decode twice, or much memory.
 CACHE_FROM_IMAGES, CACHE_FROM_BYTES = 20_000, 256 << 20
@@ -214,3 +216,38 @@ def _with_shape(settings: dict[str, Any], shape: ImageShape) -> dict[str, Any]:
 def _origin(path: Path, layout: str, num_images: int, num_unreadable: int) -> str:
     text = f"{path} ({layout}, {num_images:,} images read"
     return f"{text}, {num_unreadable:,} unreadable left out)" if num_unreadable else f"{text})"
+
+
+def load_of_recipe(recipe: Recipe, data_dir: str | Path | None = None) -> DataSet:
+    """The data that a recipe names, with its image size, channels and groups where it is a person's own.
+
+    Raises:
+        TinysightError: as `load_data`.
+    """
+    return load_data(
+        recipe.data,
+        data_dir,
+        image_size=(recipe.image_size[0], recipe.image_size[-1]) if recipe.image_size else None,
+        channels=recipe.channels,
+        test_fraction=recipe.test_split,
+        seed=recipe.seed,
+        group_by=recipe.group_by,
+    )
+
+
+def load_again(described: Mapping[str, Any], data_dir: str | Path | None = None) -> DataSet:
+    """The data that a run was trained on, from what the run stored of it.
+
+    Args:
+        described: the content of the run's data file.
+        data_dir: where extracted archives lie; None for where they lay then.
+
+    Raises:
+        TinysightError: as `load_data`, when it is gone or changed.
+    """
+    own = described.get("own")
+    if own is None:
+        return load_data(described["name"], data_dir or described.get("data_dir"))
+    settings = dict(own["settings"])
+    size = settings.pop("image_size")
+    return load_data(settings.pop("name_or_path"), image_size=None if size is None else tuple(size), **settings)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight.data.grouped_split import grouped_split
+from tinysight.data.own import OwnData
 from tinysight.data.splits import last_fraction_split, stratified_split
 from tinysight.files import atomic_path
 from tinysight.images import DataSet, ImageSet
@@ -65,7 +67,12 @@ def split_for_training(recipe: Recipe, data: DataSet) -> TrainingSplit:
 
 
 def _held_out(recipe: Recipe, data: DataSet) -> TrainingSplit:
-    if recipe.validation == "last":
+    groups = data.train_groups if isinstance(data, OwnData) else None
+    if groups is not None:
+        kept, held_out = grouped_split(
+            data.train.labels, groups, recipe.validation_split, recipe.seed, data.class_names
+        )
+    elif recipe.validation == "last":
         kept, held_out = last_fraction_split(len(data.train), recipe.validation_split)
     else:
         kept, held_out = stratified_split(data.train.labels, recipe.validation_split, recipe.seed)

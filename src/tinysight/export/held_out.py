@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysight.data import catalog
+from tinysight.data.source import load_again
 from tinysight.data.validation import read_split
 from tinysight.errors import DataError
 from tinysight.files import read_json
@@ -46,7 +46,7 @@ def load_held_out(run: Run, data_dir: str | Path | None = None) -> HeldOut:
         DataError: when its classes or image shape are not the model's.
     """
     described = read_json(run.data)
-    data = catalog.load(described["name"], data_dir or described.get("data_dir"))
+    data = load_again(described, data_dir)
     names, shape = tuple(described["class_names"]), tuple(described["image_shape"])
     if data.class_names != names or data.test.image_shape != shape:
         raise DataError(

@@ -20,16 +20,19 @@ from tinysight.training.history import Row, write_history
 class HistoryWriter(keras.callbacks.Callback):
     """Keeps a row an epoch and writes all of them each time: epoch, loss, metrics, learning rate, seconds."""
 
-    def __init__(self, path: Path, rates: Any, steps_per_epoch: int) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
-        self.path, self.rates, self.steps_per_epoch = path, rates, steps_per_epoch
+        self.path = path
         self.rows: list[Row] = []
         self.started = time.perf_counter()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         row: Row = {"epoch": epoch + 1}
         row |= {name: float(value) for name, value in (logs or {}).items()}
-        row["learning_rate"] = float(self.rates[epoch * self.steps_per_epoch])
+        row["learning_rate"] = self.learning_rate
         row["seconds"] = self.seconds()
         self.rows.append(row)
         write_history(self.path, self.rows)
@@ -115,10 +118,10 @@ def state_variables(model: keras.Model) -> list[Any]:
 
 
 class LastWholeEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the last whole epoch in memory, for an interruption within the next one.
+    """Keeps the state after the last whole epoch in memory, for an interruption within the next one.
 
     Attributes:
-        kept: (whole epochs, weights after them); one value, so that an interruption cannot come between the two.
+        kept: (whole epochs, state after them); one value, so that an interruption cannot come between the two.
     """
 
     def __init__(self) -> None:
@@ -126,7 +129,15 @@ class LastWholeEpoch(keras.callbacks.Callback):
         self.kept: tuple[int, list[Any]] | None = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.kept = (epoch + 1, self.model.get_weights())
+        self.kept = (epoch + 1, [keras.ops.convert_to_numpy(variable) for variable in state_variables(self.model)])
+
+    def restore(self) -> int:
+        """Puts the state back, all of it, as JAX has given away what a step was reading; returns the whole epochs."""
+        assert self.kept is not None
+        num_epochs, values = self.kept
+        for variable, value in zip(state_variables(self.model), values, strict=True):
+            variable.assign(value)
+        return num_epochs
 
 
 class StopOnBadLoss(keras.callbacks.Callback):
@@ -136,24 +147,29 @@ class StopOnBadLoss(keras.callbacks.Callback):
         TrainingStoppedError: at the first batch end at which it is seen.
     """
 
-    def __init__(self, recipe: Recipe, rates: Any, steps_per_epoch: int) -> None:
+    def __init__(self, recipe: Recipe, steps_per_epoch: int) -> None:
         super().__init__()
-        self.recipe, self.rates, self.steps_per_epoch = recipe, rates, steps_per_epoch
+        self.recipe, self.steps_per_epoch = recipe, steps_per_epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
         if math.isfinite(loss):
             return
-        # On JAX the variables are written back at the end of an epoch; until then the batch is the best that is known.
-        step = int(keras.ops.convert_to_numpy(self.model.first_bad_step))
-        epoch, step_in_epoch = divmod(step, self.steps_per_epoch) if step >= 0 else (None, batch)
-        where = f"step {step_in_epoch + 1} of {self.steps_per_epoch}"
-        if epoch is not None:
-            where = f"epoch {epoch + 1}, {where}"
-        rate = float(self.rates[max(step, 0)])
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
+        epoch, step = divmod(int(keras.ops.convert_to_numpy(self.model.first_bad_step)), self.steps_per_epoch)
+        where = f"epoch {epoch + 1}, step {step + 1} of {self.steps_per_epoch}"
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         raise TrainingStoppedError(
             f"the loss became {'NaN' if math.isnan(loss) else 'infinite'} at {where}: {self._cause(rate)}"
         )
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """The last step's loss is of the weights before it; what it made of them shows in no loss."""
+        weights = [keras.ops.convert_to_numpy(weight) for weight in self.model.net.weights]
+        if not all(np.isfinite(weight).all() for weight in weights):
+            rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            raise TrainingStoppedError(f"weights became NaN or infinite in the last step: {self._cause(rate)}")
 
     def _cause(self, rate: float) -> str:
         weights = [keras.ops.convert_to_numpy(weight) for weight in self.model.net.trainable_variables]

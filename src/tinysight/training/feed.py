@@ -38,6 +38,7 @@ class Feed:
     Attributes:
         epoch: the epoch that is read next, from 0.
         skip: steps of that epoch that were done before, by a training that is resumed.
+        stop: steps after which that epoch ends, or None for all of them.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Feed:
         self.alternate = alternate
         self.epoch = 0
         self.skip = 0
+        self.stop: int | None = None
 
     @property
     def num_images(self) -> int:
@@ -72,7 +74,12 @@ class Feed:
             order = self.rows[order]
         if self.alternate:
             order = order + len(self.images) * ((order + self.epoch) % 2)
-        return order[self.skip * self.batch_size :]
+        return order[self.skip * self.batch_size : None if self.stop is None else self.stop * self.batch_size]
+
+    @property
+    def num_steps_left(self) -> int:
+        """Steps that the epoch still has."""
+        return (self.num_steps if self.stop is None else self.stop) - self.skip
 
     def look_up(self, order: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
         """Pixels, uint8 (n, height, width, channels), and labels, int32 (n,) or float32 (n, num_classes)."""
@@ -111,7 +118,7 @@ def _tf_dataset(feed: Feed) -> Any:
         return starts.map(lambda start: (pixels[start : start + size], labels[start : start + size]))
 
     dataset = tf.data.Dataset.range(1).flat_map(order).batch(block).map(look_up).prefetch(2).flat_map(cut)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(feed.num_steps - feed.skip))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(feed.num_steps_left))
     options = tf.data.Options()
     options.deterministic = True
     return dataset.prefetch(16).with_options(options)
@@ -127,7 +134,7 @@ class _BatchSequence(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int:
-        return self.feed.num_steps - self.feed.skip
+        return self.feed.num_steps_left
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
         if self.read_epoch != self.feed.epoch:

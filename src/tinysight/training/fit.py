@@ -16,6 +16,7 @@ from tinysight.images import ImageSet
 from tinysight.models.fast import adapt
 from tinysight.models.serving import SCALINGS
 from tinysight.recipe import Recipe
+from tinysight.training.budget import TimeBudget
 from tinysight.training.callbacks import (
     Checkpointer,
     HistoryWriter,
@@ -29,7 +30,7 @@ from tinysight.training.feed import Feed
 from tinysight.training.history import Row
 from tinysight.training.optimizers import make_optimizer
 from tinysight.training.progress import Bar, progress_callback
-from tinysight.training.schedules import learning_rates
+from tinysight.training.schedules import count_steps, learning_rates
 from tinysight.training.trainee import Trainee, make_loss
 
 # Steps are executed so many images at a time: calls into Python cost about a millisecond each, and a bar that moves
@@ -37,6 +38,8 @@ from tinysight.training.trainee import Trainee, make_loss
 IMAGES_PER_EXECUTION = 2048
 EVALUATION_BATCH = 500
 CHECKPOINT_MINUTES = 5.0
+# More than any training has; one that is bounded by time ends by itself.
+MANY_EPOCHS = 1_000_000
 ADAPT_IMAGES = 5000
 
 
@@ -68,6 +71,7 @@ def fit(
     checkpoints: Path | None = None,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
     resume: Checkpoint | None = None,
+    budget: TimeBudget | None = None,
     quiet: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> FitResult:
@@ -83,6 +87,7 @@ def fit(
         checkpoints: folder for the state of the training, or None to write none.
         checkpoint_minutes: time between checkpoints within an epoch; there is one at each epoch's end besides.
         resume: where to go on from; the end is the same, bit for bit, as that of a training which never stopped.
+        budget: a time to train for instead of epochs; it moves the learning rate by the clock.
         quiet: whether to print nothing.
         callbacks: further Keras callbacks.
 
@@ -92,36 +97,37 @@ def fit(
     """
     feed = make_feed(recipe, train, rows)
     adapt_to(net, recipe, train, rows)
-    rates = learning_rates(recipe, feed.num_steps)
-    trainee = compile_trainee(recipe, net, feed.num_steps)
-    writer = HistoryWriter(history_path, rates, feed.num_steps)
-    last = LastWholeEpoch()
-    progress = progress_callback(feed.num_images, recipe.epochs, rates, quiet=quiet)
-    listeners = [Position(feed), StopOnBadLoss(recipe, rates, feed.num_steps), writer, last, *callbacks]
+    trainee = compile_trainee(recipe, net, feed.num_steps, budget)
+    writer, last = HistoryWriter(history_path), LastWholeEpoch()
+    num_steps = count_steps(recipe, feed.num_steps)
+    progress = progress_callback(feed.num_images, -(-num_steps // feed.num_steps), quiet=quiet)
+    listeners = [Position(feed), StopOnBadLoss(recipe, feed.num_steps), writer, last, *callbacks]
     if resume is not None:
         _build_whole(trainee, feed)
         writer.go_on(resume)
         listeners.append(Restore(resume))
     if checkpoints is not None:
         listeners.append(Checkpointer(checkpoints, writer, feed, checkpoint_minutes))
+    if budget is not None:
+        listeners.append(budget)
     if progress is not None:
         listeners.append(progress)
     interrupted = False
     try:
-        for first, end, skip in _parts(recipe.epochs, resume):
-            feed.epoch, feed.skip = first, skip
+        for part in _parts(num_steps, feed.num_steps, resume) if budget is None else [Part(0, MANY_EPOCHS)]:
+            feed.epoch, feed.skip, feed.stop = part.first, part.skip, part.stop
             trainee.fit(
                 feed.for_backend(),
                 validation_data=_evaluation_feed(recipe, validation),
-                initial_epoch=first,
-                epochs=end,
+                initial_epoch=part.first,
+                epochs=part.end,
                 callbacks=listeners,
                 verbose=0,
                 shuffle=False,
             )
     except KeyboardInterrupt:
         interrupted = True
-        _restore(trainee, last, writer)
+        _restore(last, writer)
     finally:
         if isinstance(progress, Bar):
             progress.close()
@@ -136,13 +142,34 @@ def _build_whole(trainee: Trainee, feed: Feed) -> None:
     trainee.test_on_batch(*feed.look_up(feed.order()[:1]))
 
 
-def _parts(epochs: int, resume: Checkpoint | None) -> list[tuple[int, int, int]]:
-    """Calls of Keras's `fit` as (first epoch, end, steps to skip): the rest of a begun epoch is one by itself."""
-    if resume is None:
-        return [(0, epochs, 0)]
-    begun = [(resume.epoch, resume.epoch + 1, resume.step)] if resume.step else []
-    first_whole = resume.epoch + len(begun)
-    return begun + ([(first_whole, epochs, 0)] if first_whole < epochs else [])
+@dataclass(frozen=True)
+class Part:
+    """One call of Keras's `fit`: epochs `first` to `end` (not included), or a part of the one epoch `first`.
+
+    Attributes:
+        skip: steps of it that were done before.
+        stop: steps after which it ends, or None for all.
+    """
+
+    first: int
+    end: int
+    skip: int = 0
+    stop: int | None = None
+
+
+def _parts(num_steps: int, steps_per_epoch: int, resume: Checkpoint | None) -> list[Part]:
+    """What is left to do: the rest of a begun epoch, whole epochs, and a last epoch that is a part."""
+    num_whole, rest = divmod(num_steps, steps_per_epoch)
+    epoch, step = (0, 0) if resume is None else (resume.epoch, resume.step)
+    parts = []
+    if step:
+        parts.append(Part(epoch, epoch + 1, step, None if epoch < num_whole else rest))
+        epoch += 1
+    if epoch < num_whole:
+        parts.append(Part(epoch, num_whole))
+    if rest and epoch <= num_whole:
+        parts.append(Part(num_whole, num_whole + 1, 0, rest))
+    return parts
 
 
 def adapt_to(net: keras.Model, recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None = None) -> None:
@@ -171,12 +198,16 @@ def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Any:
     return Feed(images, batch_size=EVALUATION_BATCH, seed=None, one_hot=one_hot).for_backend()
 
 
-def compile_trainee(recipe: Recipe, net: keras.Model, steps_per_epoch: int) -> Trainee:
+def compile_trainee(
+    recipe: Recipe, net: keras.Model, steps_per_epoch: int, budget: TimeBudget | None = None
+) -> Trainee:
     """The compiled model that `fit` trains."""
     trainee = Trainee(net, recipe)
-    executed = max(1, min(IMAGES_PER_EXECUTION // recipe.batch_size, steps_per_epoch))
+    executed = IMAGES_PER_EXECUTION // recipe.batch_size if budget is None else budget.steps_per_execution
+    executed = max(1, min(executed, steps_per_epoch))
+    rates = None if budget is not None or recipe.schedule == "constant" else learning_rates(recipe, steps_per_epoch)
     trainee.compile(
-        optimizer=make_optimizer(recipe, net, steps_per_epoch),
+        optimizer=make_optimizer(recipe, net, rates),
         loss=make_loss(recipe, net),
         metrics=[recipe.metric],
         # XLA's convolutions are 3 to 4 times slower than TensorFlow's own on a CPU.
@@ -186,10 +217,8 @@ def compile_trainee(recipe: Recipe, net: keras.Model, steps_per_epoch: int) -> T
     return trainee
 
 
-def _restore(trainee: Trainee, last: LastWholeEpoch, writer: HistoryWriter) -> None:
+def _restore(last: LastWholeEpoch, writer: HistoryWriter) -> None:
     """Weights and history of the same last whole epoch, wherever between the two the interruption came."""
     if last.kept is None:
         raise TrainingInterruptedError("interrupted before the first epoch was whole: nothing was kept") from None
-    num_epochs, weights = last.kept
-    trainee.set_weights(weights)
-    writer.keep(num_epochs)
+    writer.keep(last.restore())

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from tinysight.recipe import Recipe
-from tinysight.training.schedules import StepTable, learning_rates
+from tinysight.training.schedules import StepTable
 
 OPTIMIZERS: dict[str, Callable[[Recipe, Any], keras.optimizers.Optimizer]] = {
     "adam": lambda recipe, rate: keras.optimizers.Adam(rate),
@@ -19,18 +19,26 @@ OPTIMIZERS: dict[str, Callable[[Recipe, Any], keras.optimizers.Optimizer]] = {
     "sgd": lambda recipe, rate: keras.optimizers.SGD(
         rate, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay or None
     ),
+    # Keras's Muon moves matrices; convolutions and biases are Adam's, with a decay of their own that is not 0.
     "muon": lambda recipe, rate: keras.optimizers.Muon(
-        rate, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay
+        rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        adam_weight_decay=recipe.weight_decay,
     ),
 }
 
 
-def make_optimizer(recipe: Recipe, net: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """The optimizer of `recipe` for `net`: weight decay acts on kernels only, never on biases and normalisation."""
-    rates = learning_rates(recipe, steps_per_epoch)
-    optimizer = OPTIMIZERS[recipe.optimizer](
-        recipe, recipe.learning_rate if recipe.schedule == "constant" else StepTable(rates)
-    )
+def make_optimizer(recipe: Recipe, net: keras.Model, rates: Any | None) -> keras.optimizers.Optimizer:
+    """The optimizer of `recipe` for `net`: weight decay acts on kernels only, never on biases and normalisation.
+
+    Args:
+        recipe: its fields optimizer, learning_rate, momentum, nesterov and weight_decay.
+        net: whose weights it moves.
+        rates: the learning rate of every step, or None for one that stays or that somebody else moves.
+    """
+    optimizer = OPTIMIZERS[recipe.optimizer](recipe, recipe.learning_rate if rates is None else StepTable(rates))
     if optimizer.weight_decay:
         optimizer.exclude_from_weight_decay(var_list=[v for v in net.trainable_variables if len(v.shape) < 2])
     return optimizer

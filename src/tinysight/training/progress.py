@@ -9,11 +9,11 @@ from typing import Any
 import keras
 
 
-def progress_callback(num_images: int, num_epochs: int, rates: Any, *, quiet: bool) -> keras.callbacks.Callback | None:
+def progress_callback(num_images: int, num_epochs: int, *, quiet: bool) -> keras.callbacks.Callback | None:
     """The callback that fits where standard error goes: a bar, plain lines, or None when quiet."""
     if quiet:
         return None
-    return (Bar if sys.stderr.isatty() else Lines)(num_images, num_epochs, rates)
+    return (Bar if sys.stderr.isatty() else Lines)(num_images, num_epochs)
 
 
 def describe(logs: dict[str, Any]) -> str:
@@ -33,9 +33,9 @@ def clock(seconds: float) -> str:
 class Lines(keras.callbacks.Callback):
     """One line an epoch on standard error, for logs and consoles without cursor movement."""
 
-    def __init__(self, num_images: int, num_epochs: int, rates: Any) -> None:
+    def __init__(self, num_images: int, num_epochs: int) -> None:
         super().__init__()
-        self.num_images, self.num_epochs, self.rates = num_images, num_epochs, rates
+        self.num_images, self.num_epochs = num_images, num_epochs
         self.epochs_seen = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -43,15 +43,15 @@ class Lines(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch_started = time.perf_counter()
+        self.learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         now, num_epochs = time.perf_counter(), self.num_epochs
         self.epochs_seen += 1
         rate = self.num_images / (now - self.epoch_started)
         left = (now - self.started) / self.epochs_seen * (num_epochs - epoch - 1)
-        learning_rate = float(self.rates[epoch * len(self.rates) // num_epochs])
         print(
-            f"epoch {epoch + 1}/{num_epochs}  {describe(logs or {})}  learning_rate {learning_rate:.3g}"
+            f"epoch {epoch + 1}/{num_epochs}  {describe(logs or {})}  learning_rate {self.learning_rate:.3g}"
             f"  {rate:,.0f} images/s  {clock(left)} left",
             file=sys.stderr,
             flush=True,

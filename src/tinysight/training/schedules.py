@@ -28,10 +28,18 @@ class StepTable(keras.optimizers.schedules.LearningRateSchedule):
         return {"rates": self.rates.tolist()}
 
 
+def count_steps(recipe: Recipe, steps_per_epoch: int) -> int:
+    """Steps in all."""
+    return recipe.steps or recipe.epochs * steps_per_epoch
+
+
 def learning_rates(recipe: Recipe, steps_per_epoch: int) -> Any:
-    """The learning rate of every step: float32, shape (epochs * steps_per_epoch,)."""
-    num_steps = recipe.epochs * steps_per_epoch
+    """The learning rate of every step: float32, shape (steps in all,)."""
+    num_steps = count_steps(recipe, steps_per_epoch)
     steps = np.arange(num_steps)
+    if recipe.schedule == "recorded":
+        current = np.searchsorted(np.asarray(recipe.schedule_steps), steps, side="right") - 1
+        return np.asarray(recipe.schedule_rates, np.float32)[current]
     factors = _SCHEDULES[recipe.schedule](recipe, steps, num_steps, steps_per_epoch)
     return (recipe.learning_rate * factors).astype(np.float32)
 

@@ -24,10 +24,15 @@ class Trainee(keras.Model):
         self.scaling = scaling_layer(recipe.scaling)
         self.augment = Augment.from_recipe(recipe)
         # The first step whose loss was not finite, counted from 0; -1 while there was none. A variable, because steps
-        # are executed many at a time and the callback sees only the last of them.
-        self.first_bad_step = self.add_weight(
-            shape=(), dtype="int32", initializer=lambda shape, dtype: ops.full(shape, -1, dtype), trainable=False,
-            name="first_bad_step",
+        # are executed many at a time and the callback sees only the last of them. The steps are counted here, too:
+        # on JAX a loss cannot see the optimizer's count.
+        self.first_bad_step = self._counter("first_bad_step", -1)
+        self.steps_begun = self._counter("steps_begun", 0)
+
+    def _counter(self, name: str, start: int) -> Any:
+        return self.add_weight(
+            shape=(), dtype="int32", initializer=lambda shape, dtype: ops.full(shape, start, dtype), trainable=False,
+            name=name,
         )  # fmt: skip
 
     def call(self, pixels: Any, training: bool = False) -> Any:
@@ -41,9 +46,10 @@ class Trainee(keras.Model):
     ) -> Any:
         loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         if training:
-            step = ops.cast(self.optimizer.iterations, "int32")
-            is_first = ops.logical_and(self.first_bad_step < 0, ops.logical_not(ops.isfinite(loss)))
-            self.first_bad_step.assign(ops.where(is_first, step, self.first_bad_step))
+            first, step = ops.convert_to_tensor(self.first_bad_step), ops.convert_to_tensor(self.steps_begun)
+            is_first = ops.logical_and(first < 0, ops.logical_not(ops.isfinite(loss)))
+            self.first_bad_step.assign(ops.where(is_first, step, first))
+            self.steps_begun.assign(step + 1)
         return loss
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinysight.data import catalog
+from tinysight.data.source import load_again, load_data
 from tinysight.errors import DataError
 from tinysight.evaluation.forward import predictor_of
 from tinysight.evaluation.results import evaluate_splits
@@ -74,7 +74,7 @@ def evaluate(
     run = open_run(path)
     described = read_json(run.data)
     name = data_name or described["name"]
-    data = catalog.load(name, data_dir or described["data_dir"])
+    data = load_data(data_name, data_dir) if data_name else load_again(described, data_dir)
     images = _aligned(getattr(data, split), data, described)
     _, summaries = evaluate_splits({split: images}, predictor_of(run))
     plot = run.plots / f"confusion-{name}-{split}.png"

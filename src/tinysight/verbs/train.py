@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinysight.data.own import OwnData
 from tinysight.data.validation import TrainingSplit, same_split, split_for_training, write_split
 from tinysight.errors import RunError, TrainingStoppedError
 from tinysight.evaluation.predictions import Predictions, write_predictions
@@ -18,6 +20,7 @@ from tinysight.recipe import Recipe, load_recipe, to_toml
 from tinysight.runs import Run, create_run, open_run, read_summary, refuse_existing
 
 if TYPE_CHECKING:
+    from tinysight.training.budget import TimeBudget
     from tinysight.training.checkpoints import Checkpoint
 
 DEFAULT_RECIPE = "tensorflow"
@@ -33,6 +36,7 @@ class Settings:
         save_json: whether to save the tutorials' own pair too, architecture JSON and weights HDF5.
         report: whether to write the report page too, as far as it is quick.
         checkpoint_minutes: time between checkpoints within an epoch.
+        minutes: time to train for instead of the recipe's epochs; what fits into it is chosen.
         say: takes lines for a person.
     """
 
@@ -40,6 +44,7 @@ class Settings:
     save_json: bool = False
     report: bool = True
     checkpoint_minutes: float = 5.0
+    minutes: float | None = None
     say: Say = lambda text: None
 
 
@@ -72,6 +77,7 @@ def train(
 
     settings = settings or Settings()
     say = settings.say
+    started = time.perf_counter()
     if out is not None:
         refuse_existing(out)
     choose_backend(device)
@@ -80,13 +86,16 @@ def train(
 
     check_augmentation(recipe, data.image_shape)
     split = split_for_training(recipe, data)
+    budget = None
+    if settings.minutes is not None:
+        recipe, budget = _fit_into(settings.minutes, started, recipe, split, say)
     net = _build(recipe, data)
     recipe = recipe.replace(data=data.name, parameters=net.count_params())
     run = create_run(out, recipe.name)
     environment = describe_environment(recipe.seed)
     _write_inputs(run, recipe, data, split, environment, data_dir)
     say(_headline(recipe, data, split, net.count_params()))
-    return _fit_and_finish(run, recipe, data, split, net, environment, None, settings)
+    return _fit_and_finish(run, recipe, data, split, net, environment, None, settings, budget)
 
 
 def resume(
@@ -108,7 +117,7 @@ def resume(
     Raises:
         RunError: when there is nothing to go on with: no run, a finished one, or another data set than before.
     """
-    from tinysight.data import catalog
+    from tinysight.data.source import load_again
 
     settings = settings or Settings()
     run = open_run(path, finished=False)
@@ -116,7 +125,7 @@ def resume(
         raise RunError(f"the run '{path}' is finished; there is nothing to resume")
     recipe = load_recipe(str(run.recipe))
     described = read_json(run.data)
-    data = catalog.load(described["name"], data_dir or described["data_dir"])
+    data = load_again(described, data_dir)
     split = split_for_training(recipe, data)
     if not same_split(run.splits, split) or described["train_counts"] != split.train_counts().tolist():
         raise RunError(f"the data set {data.name} is not the one that the run '{path}' was trained on")
@@ -156,6 +165,7 @@ def _fit_and_finish(
     environment: dict[str, Any],
     checkpoint: Checkpoint | None,
     settings: Settings,
+    budget: TimeBudget | None = None,
 ) -> dict[str, Any]:
     from tinysight.training.fit import fit
 
@@ -164,18 +174,23 @@ def _fit_and_finish(
             recipe,
             net,
             split.images,
-            split.validation,
+            # Scoring it each epoch would take time from the budget; it is scored at the end.
+            None if budget else split.validation,
             rows=split.train_indices,
             history_path=run.history,
-            checkpoints=run.checkpoints,
+            checkpoints=None if budget else run.checkpoints,
             checkpoint_minutes=settings.checkpoint_minutes,
             resume=checkpoint,
+            budget=budget,
             quiet=settings.quiet,
         )
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise TrainingStoppedError(f"the disk is full: {run.folder} holds what was written before") from None
         raise
+    if budget is not None:
+        recipe = budget.recorded(recipe)
+        write_text(run.recipe, to_toml(recipe, _header(run, f"Chosen and recorded by --minutes {settings.minutes:g}.")))
     if result.interrupted:
         settings.say(f"interrupted: keeping epoch {result.epochs_completed} of {recipe.epochs}, the last whole one")
     environment |= {
@@ -250,20 +265,27 @@ def _samples(predictions: Predictions, class_names: tuple[str, ...], count: int 
     ]
 
 
-def choose_data(recipe_name: str | None, data_name: str | None, data_dir: str | Path | None, say: Say) -> DataSet:
-    """The data set that was named, or that of the recipe; with nothing named, CIFAR-10 or what is at hand.
+def choose_data(recipe: Recipe, data_dir: str | Path | None, *, anything: bool = False, say: Say) -> DataSet:
+    """The data that a recipe names, or what is at hand.
+
+    Args:
+        recipe: its field `data` is a name or a path.
+        data_dir: where extracted archives lie.
+        anything: whether neither recipe nor data were named: then CIFAR-10, or what comes inside a dependency.
+        say: takes a line when that is not CIFAR-10.
 
     Raises:
         DataUnavailableError: when a named data set cannot be had. A substitute is taken only where nothing was named.
     """
     from tinysight.data import catalog
+    from tinysight.data.source import load_of_recipe
 
-    if data_name is None and recipe_name is None:
+    if anything:
         data, note = catalog.default_data(data_dir)
         if note:
             say(note)
         return data
-    return catalog.load(data_name or load_recipe(recipe_name or DEFAULT_RECIPE).data, data_dir)
+    return load_of_recipe(recipe, data_dir)
 
 
 def _write_inputs(
@@ -274,8 +296,7 @@ def _write_inputs(
     environment: dict[str, Any],
     data_dir: str | Path | None,
 ) -> None:
-    header = f"The recipe of {run.name} as used.\ncommand:   tinysight train {run.recipe.name}"
-    write_text(run.recipe, to_toml(recipe, header))
+    write_text(run.recipe, to_toml(recipe, _header(run, "As used.")))
     write_json(run.environment, environment)
     write_split(run.splits, split)
     write_json(
@@ -292,8 +313,26 @@ def _write_inputs(
             "validation": split.validation_source,
             "train_counts": split.train_counts().tolist(),
             "test_counts": data.test.counts().tolist(),
+            "own": data.to_record() if isinstance(data, OwnData) else None,
         },
     )
+
+
+def _header(run: Run, text: str) -> str:
+    return f"The recipe of {run.name}. {text}\ncommand:   tinysight train {run.recipe.name}"
+
+
+def _fit_into(
+    minutes: float, started: float, recipe: Recipe, split: TrainingSplit, say: Say
+) -> tuple[Recipe, TimeBudget]:
+    """The net that is best in that time on this machine, and the clock that trains it."""
+    from tinysight.training.plan import CANDIDATES, make_budget, make_plan
+
+    deadline = started + 60 * minutes
+    plan = make_plan(recipe, split.images, split.train_indices, CANDIDATES, deadline)
+    epochs = plan.num_images / split.num_train
+    say(f"--minutes {minutes:g}: widths {'-'.join(map(str, plan.recipe.widths))} for about {epochs:.1f} epochs")
+    return plan.recipe.replace(epochs=max(1, round(epochs))), make_budget(plan, deadline)
 
 
 def _headline(recipe: Recipe, data: DataSet, split: TrainingSplit, num_parameters: int) -> str:

@@ -1,0 +1,73 @@
+"""Training by the clock: the learning rate follows the time that is gone, and ends when the time is up."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+
+from tinysight.recipe import Recipe
+
+# Looks at the clock in a budget: the end is missed by at most half an interval.
+LOOKS = 150
+# Of the highest rate; the last steps still learn.
+SMALLEST_RATE = 0.01
+
+
+class TimeBudget(keras.callbacks.Callback):
+    """Moves the learning rate up and down a triangle over the time that is left, and stops when it is up.
+
+    Args:
+        recipe: its fields learning_rate and warmup.
+        deadline: when training has to be over, on the clock of `time.perf_counter`, seconds.
+        steps_per_execution: steps between two looks at the clock.
+
+    Attributes:
+        steps: steps done.
+        schedule: (step, rate) wherever the rate changed.
+    """
+
+    def __init__(self, recipe: Recipe, deadline: float, steps_per_execution: int) -> None:
+        super().__init__()
+        self.recipe, self.deadline, self.steps_per_execution = recipe, deadline, steps_per_execution
+        self.steps = 0
+        self.schedule: list[tuple[int, float]] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.started = self.looked = time.perf_counter()
+        self.epoch_steps = 0
+        self._set_rate(0.0)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch_steps = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        now = time.perf_counter()
+        took, self.looked = now - self.looked, now
+        # Keras names the last step of an execution even where the epoch ended within it.
+        done = min(batch + 1, self.params["steps"])
+        self.steps += done - self.epoch_steps
+        self.epoch_steps = done
+        if now + took / 2 >= self.deadline:
+            self.model.stop_training = True
+            return
+        # The rate in the middle of the steps that come now.
+        self._set_rate((now + took / 2 - self.started) / (self.deadline - self.started))
+
+    def _set_rate(self, gone: float) -> None:
+        warmup = self.recipe.warmup
+        factor = (gone / warmup if warmup else 1.0) if gone < warmup else (1 - gone) / (1 - warmup)
+        rate = self.recipe.learning_rate * max(factor, SMALLEST_RATE)
+        self.model.optimizer.learning_rate.assign(rate)
+        # As float32 holds it, so that a replay uses the same bits.
+        held = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self.schedule.append((self.steps, held))
+
+    def recorded(self, recipe: Recipe) -> Recipe:
+        """The recipe that replays this training step by step."""
+        steps, rates = zip(*dict(self.schedule).items(), strict=True)
+        last = max(index for index, step in enumerate(steps) if step < self.steps) + 1
+        return recipe.replace(
+            steps=self.steps, schedule="recorded", schedule_steps=steps[:last], schedule_rates=rates[:last]
+        )
