@@ -121,7 +121,7 @@ def _existing(folder: Path, name: str) -> str | None:
     """The name as it exists on disk, or None; a backslash from Windows is read as a slash elsewhere."""
     for candidate in (name, name.replace("\\", "/")):
         # A null byte in a name is a ValueError.
-        if "\0" not in candidate and os.path.isfile(folder / candidate):
+        if "\0" not in candidate and os.path.isfile(os.path.join(folder, candidate)):
             return candidate
     return None
 

@@ -13,7 +13,7 @@ from tinysight.errors import InvalidValueError
 from tinysight.images import ImageSet
 
 # Images that one call into Python gathers: enough that the call is cheap, few enough that two of them fit anywhere.
-_BLOCK_IMAGES, _BLOCK_BYTES = 8192, 32 << 20
+_BLOCK_IMAGES, _BLOCK_BYTES = 8192, 16 << 20
 
 
 def as_tf_dataset(
@@ -27,7 +27,7 @@ def as_tf_dataset(
 ) -> Any:
     """Batches of raw pixels and labels, shuffled over all images anew in every pass, prefetched.
 
-    Memory is bounded by a few blocks of 32 MB however many images there are: those on disk are read as they come.
+    Memory is bounded by a few blocks of 16 MB however many images there are: those on disk are read as they come.
 
     Args:
         images: as `tinysight.data.source.load_data` gives them, in memory or on disk.
@@ -55,7 +55,7 @@ def as_tf_dataset(
     num_batches = len(images) // batch_size if drop_remainder else -(-len(images) // batch_size)
     options = tf.data.Options()
     options.deterministic = True
-    return dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(16).with_options(options)
+    return dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(4).with_options(options)
 
 
 class _Orders:
