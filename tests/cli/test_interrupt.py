@@ -1,0 +1,70 @@
+"""Ctrl-C, as a real signal to a real process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from whole_commands import Trained, arguments, environment
+
+from tinysight.runs import Run, read_summary
+from tinysight.training.history import read_history
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
+
+
+def interrupted(cwd: Path, after: str, *words: object) -> tuple[int, str, str]:
+    """(status, stdout, stderr) of a training that gets SIGINT at the first line on stderr that begins with `after`."""
+    process = subprocess.Popen(
+        arguments("train", *words), cwd=cwd, env=environment(cwd / "empty-cache"), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if line.startswith(after):
+            process.send_signal(signal.SIGINT)
+            break
+    out, err = process.communicate()
+    return process.returncode, out, "".join(lines) + err
+
+
+def test_after_a_whole_epoch(trained: Trained, tmp_path: Path) -> None:
+    words = ("mnist-cnn", "--data", "mnist-5k", "--epochs", 500, "--seed", 1, "--out", "run", "--json")
+    status, out, err = interrupted(tmp_path, "epoch 1/500", *words)
+    assert status == 130
+    summary = json.loads(out)
+    run = Run(tmp_path / "run")
+    assert summary["interrupted"]
+    assert 1 <= summary["epochs"] < 500
+    assert f"interrupted: keeping epoch {summary['epochs']} of 500, the last whole one" in err.splitlines()
+    assert read_summary(run) == summary
+    assert len(read_history(run.history)) == summary["epochs"]
+    assert summary["test_accuracy"] > 0.75
+    assert run.onnx_model.is_file()
+    assert "Traceback" not in err
+    # Of another seed than the shared run, so of other weights.
+    assert not np.array_equal(*(weights(Run(folder)) for folder in (run.folder, trained.run.folder)))
+
+
+def weights(run: Run) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(run.onnx_model).graph
+    return np.concatenate([numpy_helper.to_array(tensor).ravel().astype(np.float32) for tensor in graph.initializer])
+
+
+def test_before_the_first_whole_epoch(tmp_path: Path) -> None:
+    words = ("mnist-cnn", "--data", "mnist-5k", "--batch-size", 1, "--out", "run")
+    status, out, err = interrupted(tmp_path, "mnist-cnn on mnist-5k", *words)
+    assert (status, out) == (130, "")
+    assert err.splitlines()[-1] == "tinysight: interrupted before the first epoch was whole: nothing was kept"
+    assert "Traceback" not in err
+    assert not Run(tmp_path / "run").is_finished

@@ -1,0 +1,87 @@
+"""Run by test_jax.py in a process whose backend is JAX: prints one JSON object, writes batches to its argument."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinysight.training.backend import choose_backend
+
+assert choose_backend("cpu") == "jax"
+
+import keras  # noqa: E402
+from small_data import numbered_images, small_data  # noqa: E402
+
+from tinysight.errors import TinysightError  # noqa: E402
+from tinysight.models.registry import build_net  # noqa: E402
+from tinysight.recipe import make_recipe  # noqa: E402
+from tinysight.training.feed import Feed  # noqa: E402
+from tinysight.training.fit import fit  # noqa: E402
+from tinysight.verbs.train import Settings, train  # noqa: E402
+
+LAYERS = ["conv 4", "pool", "dense 6"]
+
+
+def batches(folder: Path) -> None:
+    feed = Feed(numbered_images(30), batch_size=7, seed=3, one_hot=True, alternate=True)
+    sequence = feed.for_backend()
+    found = {}
+    for epoch in range(2):
+        feed.epoch = epoch
+        pixels, labels = zip(*(sequence[index] for index in range(sequence.num_batches)), strict=True)
+        found |= {f"pixels{epoch}": np.concatenate(pixels), f"labels{epoch}": np.concatenate(labels)}
+        assert [len(part) for part in pixels] == [7, 7, 7, 7, 2]
+    np.savez(folder / "batches.npz", **found)
+
+
+def message(folder: Path, callbacks: Any = (), **fields: Any) -> str:
+    recipe = make_recipe({"layers": LAYERS, "batch_size": 8, "epochs": 3, **fields})
+    data = small_data()
+    keras.utils.set_random_seed(0)
+    net = build_net(recipe, data.image_shape, 4)
+    try:
+        result = fit(
+            recipe, net, data.train, None, history_path=folder / "h.csv", quiet=True, callbacks=list(callbacks)
+        )
+    except TinysightError as error:
+        return f"{type(error).__name__}: {error}"
+    return f"interrupted={result.interrupted} epochs={result.epochs_completed}"
+
+
+class Interrupt(keras.callbacks.Callback):  # type: ignore[misc]
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.now = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.now == self.epoch and batch == 1:
+            raise KeyboardInterrupt
+
+
+def main(folder: Path) -> None:
+    batches(folder)
+    recipe = make_recipe(
+        {"layers": LAYERS, "batch_size": 8, "epochs": 2, "flip": "random", "translate": 2, "validation": "none"}
+    )
+    summary = train(recipe, small_data(), out=folder / "run", settings=Settings(quiet=True))
+    print(
+        json.dumps(
+            {
+                "summary": summary,
+                "bad": message(folder, optimizer="sgd", learning_rate=1e38),
+                "kept": message(folder, [Interrupt(1)]),
+                "nothing": message(folder, [Interrupt(0)]),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,72 @@
+"""The same training on JAX: a process of its own, as a backend is chosen once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_data import numbered_images, small_data
+
+from tinysight.runs import Run
+
+pytestmark = pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
+
+
+@pytest.fixture(scope="module")
+def on_jax(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("jax")
+    tests = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("backend_jax.py"), folder],
+        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(tests)},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout)
+
+
+def test_the_same_batches_as_on_tensorflow(on_jax: tuple[Path, dict[str, Any]], keras_module: Any) -> None:
+    from tinysight.training.feed import Feed
+
+    feed = Feed(numbered_images(30), batch_size=7, seed=3, one_hot=True, alternate=True)
+    with np.load(on_jax[0] / "batches.npz") as theirs:
+        for epoch in range(2):
+            feed.epoch = epoch
+            ours = [(pixels.numpy(), labels.numpy()) for pixels, labels in feed.for_backend()]
+            np.testing.assert_array_equal(np.concatenate([p for p, _ in ours]), theirs[f"pixels{epoch}"])
+            np.testing.assert_array_equal(np.concatenate([labels for _, labels in ours]), theirs[f"labels{epoch}"])
+
+
+def test_a_whole_run(on_jax: tuple[Path, dict[str, Any]], keras_module: Any) -> None:
+    """Trained on JAX, exported by TensorFlow, read by ONNX Runtime and by Keras on TensorFlow."""
+    from tinysight.models.saving import load_model
+    from tinysight.serving.predictor import Predictor
+
+    folder, found = on_jax
+    run = Run(folder / "run")
+    assert run.is_finished
+    assert json.loads(run.environment.read_text(encoding="utf-8"))["backend"] == "jax"
+    assert found["summary"]["epochs"] == 2
+    images = small_data().test.images
+    by_onnx = Predictor(run.onnx_model).predict(images)
+    np.testing.assert_allclose(load_model(run.folder).predict(images, verbose=0), by_onnx, atol=1e-4)
+
+
+def test_a_bad_loss(on_jax: tuple[Path, dict[str, Any]]) -> None:
+    text = on_jax[1]["bad"]
+    assert text.startswith("TrainingStoppedError: the loss became ")
+    assert " at epoch 1, step " in text
+    assert "the learning rate of 1e+38 is the likely cause" in text
+
+
+def test_interruptions(on_jax: tuple[Path, dict[str, Any]]) -> None:
+    assert on_jax[1]["kept"] == "interrupted=True epochs=1"
+    assert on_jax[1]["nothing"].startswith("TrainingInterruptedError: interrupted before the first epoch was whole")
