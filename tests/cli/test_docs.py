@@ -1,0 +1,57 @@
+"""docs/cli.md names every option of the commands it describes and every field that they print."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from whole_commands import Trained
+
+from tinysight.cli.main import COMMANDS
+
+TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+DESCRIBED = sorted(set(re.findall(r"^## tinysight (\w+)", TEXT, re.MULTILINE)))
+
+
+def section(name: str) -> str:
+    found = re.search(rf"^## tinysight {name}\b.*?(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found
+    return found[0]
+
+
+def click_commands(name: str) -> list[click.Command]:
+    module, _ = COMMANDS[name]
+    command = getattr(importlib.import_module(module), name)
+    # The commands below `data` that have a page of their own are described there.
+    below = [c for key, c in getattr(command, "commands", {}).items() if key not in ("check", "cache")]
+    return [command, *below]
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_every_option(name: str) -> None:
+    for command in click_commands(name):
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.name not in ("as_json", "data_dir"):
+                assert parameter.opts[0] in section(name), f"{command.name} {parameter.opts[0]}"
+
+
+def test_the_core_is_described() -> None:
+    assert set(DESCRIBED) >= {"train", "evaluate", "predict", "recipes", "tutorials", "devices", "data"}
+
+
+def test_every_field_of_train(trained: Trained) -> None:
+    for name in [*trained.summary, *trained.summary["samples"][0]]:
+        assert f"`{name}`" in section("train")
+
+
+@pytest.mark.parametrize("words", [("devices",), ("recipes",), ("data", "list")], ids=" ".join)
+def test_every_field_of_lists(words: tuple[str, ...], command: Callable[..., tuple[int, str, str]]) -> None:
+    status, out, _ = command(*words, "--json")
+    assert status == 0
+    for name in json.loads(out)[0]:
+        assert f"`{name}`" in section(words[0])
