@@ -36,9 +36,12 @@ def _alone(part: Any) -> keras.Model | None:
     """A model of this layer only, with new weights; None where it does not stand alone, and so cannot be judged."""
     try:
         before = part.inputs if isinstance(part, keras.Model) else part.input
+        if isinstance(before, list) and len(before) == 1:
+            (before,) = before
         inputs = keras.tree.map_structure(lambda tensor: keras.Input(tensor.shape[1:], dtype=tensor.dtype), before)
         # A copy: calling the layer itself once more would leave it with two inputs, of which none is "the" input.
         outputs = type(part).from_config(part.get_config())(inputs)
-        return keras.Model(inputs, outputs)
+        flat = keras.tree.flatten(inputs)
+        return keras.Model(flat[0] if len(flat) == 1 else flat, outputs)
     except Exception:
         return None

@@ -22,7 +22,8 @@ def write_litert(model: Any, path: Path, info: ModelInfo, calibration: NDArray[n
         path: ends in `.tflite`.
         info: what travels with it.
         calibration: uint8 training images (n, height, width, channels); given, weights and activations become int8.
-            Scaling and softmax stay float, so that pixels go in raw and probabilities are not rounded to 1/256.
+            Pixels still go in raw. The converter makes softmax int8 too, so probabilities are steps of 1/256 and
+            need not sum to 1.
 
     Raises:
         ModelError: when the model has an operation that LiteRT lacks.

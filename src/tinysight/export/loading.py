@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from tinysight.errors import ModelError
@@ -37,8 +38,11 @@ def _build_with_own_code(run: Run, own_model: str) -> Any:
     net = build_net(recipe.replace(model=own_model), shape, len(described["class_names"]))
     model = serving_model(net, recipe.scaling, shape, flip_predictions=recipe.flip_predictions)
     try:
-        model.load_weights(run.keras_model)
-    except (ValueError, OSError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns where a layer finds no weights in the file, and leaves it as it was initialized.
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(run.keras_model)
+    except (ValueError, OSError, UserWarning) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"the weights of '{run.keras_model}' do not fit {own_model}: {reason}") from None
     return model

@@ -47,12 +47,12 @@ def start_worker(job: Job, folder: Path) -> dict[str, Any]:
     """Runs the job in another process.
 
     Returns:
-        `result.json`: "errors", file number -> why it was not made; "timing", of Keras, or None.
+        As `read_result`.
 
     Raises:
         ModelError: when the run's model cannot be loaded.
     """
-    write_json(folder / "job.json", asdict(job))
+    write_job(job, folder)
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
     command = [sys.executable, "-m", "tinysight.export.worker", str(folder)]
     done = subprocess.run(
@@ -60,6 +60,23 @@ def start_worker(job: Job, folder: Path) -> dict[str, Any]:
     )
     if not (folder / "result.json").is_file():
         raise RuntimeError(f"the exporting process ended with status {done.returncode}:\n{done.stderr[-4000:]}")
+    return read_result(folder)
+
+
+def write_job(job: Job, folder: Path) -> None:
+    """Puts the job where `main` finds it."""
+    write_json(folder / "job.json", asdict(job))
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """What `main` left.
+
+    Returns:
+        "errors", file number -> why it was not made; "timing", of Keras, or None.
+
+    Raises:
+        ModelError: when the run's model could not be loaded.
+    """
     result: dict[str, Any] = read_json(folder / "result.json")
     if result["fatal"] is not None:
         raise ModelError(result["fatal"])
@@ -67,6 +84,7 @@ def start_worker(job: Job, folder: Path) -> dict[str, Any]:
 
 
 def main(folder: Path) -> None:
+    """Does the job that lies in `folder`; Keras's backend in this process is TensorFlow."""
     from tinysight.training.backend import choose_backend
 
     choose_backend("cpu")
