@@ -31,6 +31,6 @@ def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
     """
     if not 0 < temperature < np.inf:
         raise InvalidValueError(f"the temperature is {temperature}; expected a number above 0")
-    logits = ops.log(ops.maximum(model.outputs[0], _TINY))
+    logits = ops.log(ops.maximum(model.output, _TINY))
     scaled = layers.Rescaling(1 / temperature, name="temperature")(logits)
-    return keras.Model(model.inputs, layers.Softmax(name="calibrated")(scaled), name=model.name)
+    return keras.Model(model.input, layers.Softmax(name="calibrated")(scaled), name=model.name)
