@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinysight.data.own import OwnData
 from tinysight.data.validation import TrainingSplit, same_split, split_for_training, write_split
-from tinysight.errors import RunError, TrainingStoppedError
+from tinysight.errors import RunError, TrainingInterruptedError, TrainingStoppedError
 from tinysight.evaluation.predictions import Predictions, write_predictions
 from tinysight.files import read_json, write_json, write_text
 from tinysight.images import DataSet
@@ -184,6 +184,8 @@ def _fit_and_finish(
             budget=budget,
             quiet=settings.quiet,
         )
+    except KeyboardInterrupt:
+        raise TrainingInterruptedError("interrupted before the first epoch was whole: nothing was kept") from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise TrainingStoppedError(f"the disk is full: {run.folder} holds what was written before") from None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinysight.errors import RunError, TrainingStoppedError
+from tinysight.errors import InvalidValueError, RunError, TrainingStoppedError
 from tinysight.files import write_json, write_text
 from tinysight.recipe import TUTORIALS, load_recipe, parse_assignments
 
@@ -49,7 +49,10 @@ def tutorials(
     folder = Path(out)
     if folder.exists():
         raise RunError(f"{folder} exists already; a run is never overwritten: name another folder with --out")
-    recipes = {name: load_recipe(name, **parse_assignments(list(assignments))) for name in only}
+    changes = parse_assignments(list(assignments))
+    if "seed" in changes:
+        raise InvalidValueError("seed cannot be set for all trainings of a recipe; expected --seeds N, for 0 to N-1")
+    recipes = {name: load_recipe(name, **changes) for name in only}
     records = []
     for name, recipe in recipes.items():
         summaries = []
