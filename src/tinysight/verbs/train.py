@@ -167,9 +167,9 @@ def _fit_and_finish(
     settings: Settings,
     budget: TimeBudget | None = None,
 ) -> dict[str, Any]:
-    from tinysight.training.fit import fit
-
     try:
+        from tinysight.training.fit import fit
+
         result = fit(
             recipe,
             net,
