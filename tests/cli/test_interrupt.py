@@ -65,6 +65,9 @@ def test_before_the_first_whole_epoch(tmp_path: Path) -> None:
     words = ("mnist-cnn", "--data", "mnist-5k", "--batch-size", 1, "--out", "run")
     status, out, err = interrupted(tmp_path, "mnist-cnn on mnist-5k", *words)
     assert (status, out) == (130, "")
-    assert err.splitlines()[-1] == "tinysight: interrupted before the first epoch was whole: nothing was kept"
+    # The short one when the signal came even before the training was set up.
+    assert err.splitlines()[-1] in (
+        "tinysight: interrupted before the first epoch was whole: nothing was kept", "tinysight: interrupted",
+    )  # fmt: skip
     assert "Traceback" not in err
     assert not Run(tmp_path / "run").is_finished
