@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -189,4 +188,3 @@ def test_web_is_offered_only_with_its_writer() -> None:
     from tinysight.export.formats import format_names
 
     assert ("web" in format_names()) == (importlib.util.find_spec("tinysight.export.web") is not None)
-    assert "tinysight.export.web" not in sys.modules
