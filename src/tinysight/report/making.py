@@ -1,0 +1,225 @@
+"""How a run was made and how it is used: recipe, data, machine, versions, time, commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinysight.images import ImageSet
+from tinysight.recipe import Recipe
+from tinysight.report.charts import Chart, Series, make_chart
+from tinysight.report.pictures import data_uri
+from tinysight.report.words import GAP, MISSING, count, duration, size
+from tinysight.runs import Run
+from tinysight.training.history import Row
+
+NUM_PICTURES, MAX_PICTURES = 4, 240
+VALIDATION_NAMES = {"train": "validation (held out)", "validation": "validation", "test": "test split"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One field of the recipe."""
+
+    name: str
+    value: str
+    is_changed: bool
+    help: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRow:
+    """One class of the data: how many images there are, and some of those that were trained on."""
+
+    name: str
+    num_train: str
+    num_test: str
+    pictures: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    what: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """How the run was made.
+
+    Attributes:
+        description, source: the recipe's.
+        settings: every field of the recipe.
+        facts: (name, value) about data, machine, versions and time.
+        classes: the data, class by class.
+        charts: accuracy, loss and learning rate over epochs; empty where no epoch was completed.
+    """
+
+    recipe: str
+    description: str
+    source: str
+    settings: tuple[Setting, ...]
+    facts: tuple[tuple[str, str], ...]
+    classes: tuple[DataRow, ...]
+    charts: tuple[Chart, ...]
+
+
+def making_of(
+    recipe: Recipe,
+    data: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    rows: Sequence[Row],
+    train: ImageSet | None,
+) -> Making:
+    """How the run was made; `train` is the data set's training split, or None where it is not at hand."""
+    return Making(
+        recipe=recipe.name,
+        description=recipe.description,
+        source=recipe.source,
+        settings=_settings(recipe),
+        facts=_facts(data, environment, summary, recipe),
+        classes=_classes(data, train),
+        charts=curve_charts(rows, recipe.metric, data["validation"]) if rows else (),
+    )
+
+
+def _settings(recipe: Recipe) -> tuple[Setting, ...]:
+    changed, fields = recipe.changed(), type(recipe).model_fields
+    return tuple(
+        Setting(name=name, value=_text(value), is_changed=name in changed, help=fields[name].description or "")
+        for name, value in recipe
+        if name not in ("name", "description", "source")
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None or value == "" else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _facts(
+    data: Mapping[str, Any], environment: Mapping[str, Any], summary: Mapping[str, Any], recipe: Recipe
+) -> tuple[tuple[str, str], ...]:
+    height, width, channels = data["image_shape"]
+    images = [f"{data['num_train']:,} trained on", f"{data['num_test']:,} to test"]
+    if data["num_validation"] and data["validation"] != "test":
+        images.insert(1, f"{data['num_validation']:,} to validate")
+    epochs = environment.get("epochs_completed")
+    facts = {
+        "data": data["name"],
+        "from": data["origin"],
+        "images": ", ".join(images),
+        "shape": f"{height} x {width}, {'grey' if channels == 1 else 'colour'}",
+        "parameters": count(summary.get("parameters")),
+        "epochs": f"{MISSING if epochs is None else epochs} of {recipe.epochs}",
+        "seed": str(environment["seed"]),
+        "training time": duration(environment.get("seconds")),
+        "started": environment["started"],
+        "machine": "; ".join(environment["devices"]),
+        "largest memory": size(environment.get("peak_memory_bytes")),
+        "system": f"{environment['platform']}, Python {environment['python']}",
+        "versions": ", ".join(f"{name} {version}" for name, version in environment["versions"].items()),
+        "backend": environment["backend"],
+        "command": " ".join(map(quoted, environment["command"])),
+    }
+    return tuple(facts.items())
+
+
+def _classes(data: Mapping[str, Any], train: ImageSet | None) -> tuple[DataRow, ...]:
+    num_each = min(NUM_PICTURES, MAX_PICTURES // max(len(data["class_names"]), 1))
+    return tuple(
+        DataRow(name=name, num_train=count(trained), num_test=count(tested), pictures=_pictures(train, index, num_each))
+        for index, (name, trained, tested) in enumerate(
+            zip(data["class_names"], data["train_counts"], data["test_counts"], strict=True)
+        )
+    )
+
+
+def _pictures(train: ImageSet | None, label: int, num_pictures: int) -> tuple[str, ...]:
+    if train is None:
+        return ()
+    first = np.flatnonzero(train.labels == label)[:num_pictures]
+    return tuple(data_uri(np.asarray(train.images[index])) for index in first)
+
+
+def curve_charts(rows: Sequence[Row], metric: str, validation: str) -> tuple[Chart, ...]:
+    """Accuracy, loss and learning rate over epochs."""
+    name = VALIDATION_NAMES.get(validation, "validation")
+    accuracy = make_chart(
+        "curve-accuracy", "Accuracy over epochs", _ends(rows, metric, name, as_percent=True),
+        _pair(rows, metric, name), x_label="epoch", y_label="accuracy", whole_x=True,
+        y_format=lambda value: f"{100 * value:.4g}{GAP}%",
+    )  # fmt: skip
+    loss = make_chart(
+        "curve-loss", "Loss over epochs", _ends(rows, "loss", name, as_percent=False),
+        _pair(rows, "loss", name), x_label="epoch", y_label="loss", whole_x=True,
+    )  # fmt: skip
+    epochs, rates = _column(rows, "learning_rate")
+    rate = make_chart(
+        "curve-learning-rate", "Learning rate at the start of each epoch",
+        f"It began at {rates[0]:.3g} and was {rates[-1]:.3g} in the last epoch." if rates else "",
+        [Series(name="learning rate", xs=epochs, ys=rates)], x_label="epoch", y_label="learning rate", whole_x=True,
+        y_range=(0.0, 1.08 * max(rates, default=1.0) or 1.0),
+    )  # fmt: skip
+    return accuracy, loss, rate
+
+
+def _column(rows: Sequence[Row], name: str) -> tuple[list[float], list[float]]:
+    present = [row for row in rows if name in row]
+    return [row["epoch"] for row in present], [row[name] for row in present]
+
+
+def _pair(rows: Sequence[Row], name: str, validation: str) -> list[Series]:
+    epochs, values = _column(rows, name)
+    series = [Series(name="training", xs=epochs, ys=values)]
+    epochs, values = _column(rows, f"val_{name}")
+    return [*series, Series(name=validation, xs=epochs, ys=values, kind="second")] if epochs else series
+
+
+def _ends(rows: Sequence[Row], name: str, validation: str, *, as_percent: bool) -> str:
+    def write(value: float) -> str:
+        return f"{100 * value:.1f}{GAP}%" if as_percent else f"{value:.3f}"
+
+    parts = []
+    for words, column in (("training", name), (validation, f"val_{name}")):
+        epochs, values = _column(rows, column)
+        if values:
+            parts.append(f"{words} from {write(values[0])} to {write(values[-1])} in epoch {epochs[-1]:.0f}")
+    return ("; ".join(parts) + ".").capitalize() if parts else ""
+
+
+def commands_of(run: Run, data: Mapping[str, Any]) -> tuple[Command, ...]:
+    """What one does with the run next, ready to paste."""
+    folder, name = quoted(str(run.folder)), data["name"]
+    lines = [
+        ("Classify images of your own", f"tinysight predict {folder} photo.png"),
+        ("See where the net looks in them", f"tinysight explain {folder} photo.png"),
+        ("Measure again, each test image once", f"tinysight evaluate {folder}"),
+        ("Measure robustness, labels and doubles, and write this page anew", f"tinysight report {folder}"),
+        ("Serve it over HTTP", f"tinysight serve {folder}"),
+        ("Write it for other programs", f"tinysight export {folder}"),
+        ("Train the same again", f"tinysight train {quoted(str(run.recipe))} --data {quoted(name)}"),
+        ("Set it beside another run", f"tinysight compare {folder} OTHER-RUN"),
+        (
+            "From Python",
+            "import tinysight\n"
+            f"model = tinysight.load({str(run.folder)!r})\n"
+            "probabilities = model.predict(images)  # uint8, (n, height, width, channels)",
+        ),
+    ]
+    if data["validation"] in ("train", "validation"):
+        lines.insert(4, ("Make the scores honest inside the saved model", f"tinysight calibrate {folder}"))
+    return tuple(Command(what=what, text=text) for what, text in lines)
+
+
+def quoted(word: str) -> str:
+    """A word as a shell takes it: in double quotes where it has spaces on Windows, as shlex has it elsewhere."""
+    if "\\" in word:
+        return f'"{word}"' if " " in word else word
+    return shlex.quote(word)
