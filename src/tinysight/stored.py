@@ -83,7 +83,7 @@ def open_rows(path: Path, shape: tuple[int, ...]) -> StoredImages:
     """The images in a file of uint8 pixels.
 
     Rows of a file that does not fit in memory are announced to the system before they are read, so that the disk works
-    on many at once. Measured with 1,000,000 images of 32x32x3 in random order on a virtual disk: 35,000 a second rather
+    on many at once. Measured with 1,000,000 images of 32x32x3 in random order on a virtual disk: 30,000 a second rather
     than 9,000 when none is in the page cache; when all are, reading alone gives 520,000.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data.grouped_split import grouped_split
-from tinysight.data.own import OwnData
+from tinysight.data.own import OwnData, take
 from tinysight.data.splits import last_fraction_split, stratified_split
 from tinysight.files import atomic_path
 from tinysight.images import DataSet, ImageSet
@@ -78,7 +78,7 @@ def _held_out(recipe: Recipe, data: DataSet) -> TrainingSplit:
         kept, held_out = stratified_split(data.train.labels, recipe.validation_split, recipe.seed)
     return TrainingSplit(
         images=data.train,
-        validation=data.train.take(held_out),
+        validation=take(data.train, held_out),
         train_indices=kept,
         validation_indices=held_out,
         validation_source="train",

@@ -12,6 +12,14 @@ from tinysight.evaluation.predictions import Predictions
 from tinysight.images import ImageSet
 from tinysight.metrics.summary import Summary, summarize
 
+CHUNK = 4096
+
+
+def _in_chunks(images: ImageSet, predict: Callable[[Any], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """So that images which lie on disk are never in memory all at once."""
+    starts = range(0, len(images), CHUNK)
+    return np.concatenate([predict(np.asarray(images.images[start : start + CHUNK])) for start in starts])
+
 
 def evaluate_splits(
     splits: dict[str, ImageSet], predict: Callable[[Any], NDArray[np.float32]], *, seed: int = 0
@@ -24,7 +32,8 @@ def evaluate_splits(
         seed: of the bootstrap.
     """
     predictions = {
-        name: Predictions(probabilities=predict(images.images), labels=images.labels) for name, images in splits.items()
+        name: Predictions(probabilities=_in_chunks(images, predict), labels=images.labels)
+        for name, images in splits.items()
     }
     summaries = {
         name: summarize(found.probabilities, found.labels, splits[name].class_names, seed=seed)
