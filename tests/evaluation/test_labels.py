@@ -58,7 +58,7 @@ def test_issues_of_sure_predictions() -> None:
     rows[90] = sure_of(np.array([0]), 5, 0.96)[0]
     issues = find_label_issues(rows, given)
     assert [(issue.index, issue.given, issue.suggested) for issue in issues] == [(90, 1, 0), (7, 4, 2)]
-    assert issues[1].score == pytest.approx((1 + 0.025 - 0.9) / 2)
+    assert issues[1].score == pytest.approx(0.025)
     assert issues[1].given_probability == pytest.approx(0.025)
     assert issues[0].suggested_probability == pytest.approx(0.96)
 
@@ -77,9 +77,9 @@ def test_classes_without_images_and_a_single_class() -> None:
     assert find_label_issues(rows[:4], np.zeros(4, np.int64)) == []
 
 
-def test_scores_are_the_normalised_margin() -> None:
+def test_scores_are_the_probability_of_the_label() -> None:
     rows = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])
-    np.testing.assert_allclose(label_scores(rows, np.array([0, 0])), [(1 + 0.2 - 0.5) / 2, (1 + 0.6 - 0.3) / 2])
+    np.testing.assert_allclose(label_scores(rows, np.array([0, 2])), [0.2, 0.1])
 
 
 @pytest.mark.parametrize(
