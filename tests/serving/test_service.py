@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from PIL import Image
 from running import COMMAND, Running, encode, pictures, running
 
 from tinysight.pixels import decode_image
-from tinysight.serving.answers import Model, Predictions, Problem
+from tinysight.serving.answers import Explanation, Model, Predictions, Problem
+from tinysight.serving.heatmap import occlusion_map
 from tinysight.serving.predictor import Predictor
 
 KIND = {"png": "image/png", "gif": "image/gif", "jpg": "image/jpeg", "bmp": "image/bmp", "webp": "image/webp"}
@@ -39,6 +41,10 @@ def service(model: Path) -> Iterator[Running]:
 def documents(service: Running) -> dict[str, Any]:
     value: dict[str, Any] = service.client.get("/openapi.json").raise_for_status().json()
     return value
+
+
+def from_base64(text: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
 
 
 def as_json(*files: bytes) -> dict[str, Any]:
@@ -91,6 +97,20 @@ class TestGoodInput:
         assert answer["image_shape"] == list(IMAGE_SHAPE)
         assert answer["extra"] == {"parameters": 768}
         assert answer["limits"]["max_images"] == 8
+
+    def test_explain(self, service: Running, model: Path) -> None:
+        file = pictures()["turned.jpg"]
+        answer = service.client.post("/explain?class_index=1", **as_form(file)).raise_for_status().json()
+        Explanation.model_validate(answer, strict=True)
+        assert (answer["model"], answer["version"], answer["class_name"]) == ("toy", service.ready["version"], "dog")
+        image = decode_image(file, IMAGE_SHAPE)
+        np.testing.assert_array_equal(from_base64(answer["input"]), image)
+        heat = occlusion_map(Predictor(model), image, 1)
+        np.testing.assert_array_equal(from_base64(answer["heat"]), np.rint(heat * 255))
+
+    def test_model_file_alone_has_no_examples(self, service: Running) -> None:
+        answer = service.client.get("/examples?class_index=2").raise_for_status().json()
+        assert answer == {"class_name": "fish", "examples": []}
 
     def test_health(self, service: Running) -> None:
         assert service.client.get("/health").json() == {"status": "ok"}
@@ -188,6 +208,24 @@ class TestBadInput:
         assert response.status_code == 422
         assert Problem.model_validate(response.json()).detail.startswith("top: ")
 
+    @pytest.mark.parametrize("class_index", ["-1", "4", "cat", ""])
+    @pytest.mark.parametrize("method_and_path", ["POST /explain", "GET /examples"])
+    def test_wrong_class(self, service: Running, method_and_path: str, class_index: str) -> None:
+        method, path = method_and_path.split()
+        request = as_body(GOOD) if method == "POST" else {}
+        response = service.client.request(method, f"{path}?class_index={class_index}", **request)
+        assert response.status_code == 422
+        assert Problem.model_validate(response.json()).detail.startswith("class_index: ")
+
+    def test_explain_takes_one_picture(self, service: Running) -> None:
+        response = service.client.post("/explain?class_index=0", **as_form(GOOD, GOOD))
+        assert (response.status_code, response.json()["detail"]) == (
+            422,
+            "more than 1 image, the limit for one request",
+        )
+        response = service.client.post("/explain?class_index=0", **as_body(b"hello" * 100))
+        assert (response.status_code, "is not an image" in response.json()["detail"]) == (422, True)
+
     def test_names_of_files_are_never_looked_at(self, service: Running, tmp_path: Path) -> None:
         path = tmp_path / "secret.png"
         path.write_bytes(GOOD)
@@ -248,6 +286,8 @@ class TestDocuments:
         assert {path: list(methods) for path, methods in documents["paths"].items()} == {
             "/health": ["get"],
             "/predict": ["post"],
+            "/explain": ["post"],
+            "/examples": ["get"],
             "/model": ["get"],
             "/metrics": ["get"],
         }
@@ -286,7 +326,9 @@ class TestKeys:
         with running(model, "--host", "0.0.0.0", "--api-key-file", path) as ready:
             yield ready
 
-    @pytest.mark.parametrize("method_and_path", ["POST /predict", "GET /model", "GET /metrics"])
+    @pytest.mark.parametrize(
+        "method_and_path", ["POST /predict", "POST /explain", "GET /examples", "GET /model", "GET /metrics"]
+    )
     def test_without_a_known_key_nothing_is_told(self, guarded: Running, method_and_path: str) -> None:
         method, path = method_and_path.split()
         for value in (

@@ -32,6 +32,34 @@ class Predictions(_Answer):
     predictions: list[Prediction] = Field(description="One per image, in the order they came.")
 
 
+class Explanation(_Answer):
+    """The answer to `POST /explain`."""
+
+    model: str = Field(description="Name of the recipe that the model was trained with.")
+    version: str = Field(description="First 12 digits of the model file's SHA-256.")
+    class_name: str = Field(description="The class that is explained.")
+    input: str = Field(description="What the model really saw: a PNG of its input size, in base64.")
+    heat: str = Field(
+        description="A grey PNG of that size: the brighter, the more the class loses if it is covered."
+    )
+
+
+class ExamplePicture(_Answer):
+    """A test picture and what the run said of it."""
+
+    image: str = Field(description="A PNG in base64.")
+    predicted: str
+    score: float = Field(ge=0, le=1.0001, description="Probability of the predicted class.")
+    is_right: bool
+
+
+class ExamplePictures(_Answer):
+    """The answer to `GET /examples`."""
+
+    class_name: str
+    examples: list[ExamplePicture] = Field(description="The one it was surest of first; none without the run's data.")
+
+
 class Health(_Answer):
     """The answer to `GET /health`."""
 

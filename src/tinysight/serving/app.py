@@ -5,28 +5,26 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import HTTPBearer
-from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from tinysight.serving.answers import Health, Model, Predictions, Problem
+from tinysight.serving.answers import ExamplePictures, Explanation, Health, Model, Predictions, Problem
 from tinysight.serving.bodies import Linger
 from tinysight.serving.docs_page import render_docs
+from tinysight.serving.examples import Examples
 from tinysight.serving.forms import FIELD
 from tinysight.serving.headers import SafeHeaders
 from tinysight.serving.keys import is_known
 from tinysight.serving.limits import ServiceLimits
 from tinysight.serving.metrics import Measure
+from tinysight.serving.page_files import page_routes
 from tinysight.serving.predictor import Predictor
 from tinysight.serving.service import Service
-
-PAGE = Path(__file__).parent / "page"
 
 _REASONS = {
     400: "The body is damaged or was broken off.",
@@ -38,15 +36,21 @@ _REASONS = {
 }
 
 
-def create_app(predictor: Predictor, limits: ServiceLimits | None = None, keys: Sequence[str] = ()) -> FastAPI:
+def create_app(
+    predictor: Predictor,
+    limits: ServiceLimits | None = None,
+    keys: Sequence[str] = (),
+    examples: Examples | None = None,
+) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
         predictor: the model.
         limits: what requests may cost; the defaults when None.
         keys: API keys, one of which a request must carry; none for a service open to all who reach it.
+        examples: test pictures for the page, or None.
     """
-    service = Service(predictor, limits or ServiceLimits())
+    service = Service(predictor, limits or ServiceLimits(), examples)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -66,7 +70,7 @@ def create_app(predictor: Predictor, limits: ServiceLimits | None = None, keys: 
     # Routes are tried in order, and /predict is the busy one.
     app.include_router(_guarded_routes(service), dependencies=_key_check(keys), responses=_key_problems(keys))
     app.include_router(_open_routes(app))
-    _add_page(app)
+    app.include_router(page_routes())
     app.add_exception_handler(RequestValidationError, _wrong_parameter)
     app.add_exception_handler(Exception, _bug)
     app.add_middleware(Measure, metrics=service.metrics)
@@ -114,6 +118,31 @@ def _guarded_routes(service: Service) -> APIRouter:
         """
         return JSONResponse(await service.predict(request, top))
 
+    @router.post(
+        "/explain",
+        response_model=Explanation,
+        responses=problems,
+        openapi_extra={"requestBody": _request_body(1)},
+        tags=["model"],
+    )
+    async def explain(request: Request, class_index: ClassIndex) -> Response:
+        """What the model really saw of one picture, and where it looked for a class.
+
+        Patches are covered one after the other, which costs as much as 82 predictions. Forms and reasons as for
+        `/predict`.
+        """
+        return JSONResponse(await service.explain(request, class_index))
+
+    @router.get(
+        "/examples",
+        response_model=ExamplePictures,
+        responses={422: problems[422]},
+        tags=["model"],
+    )
+    async def examples(class_index: ClassIndex) -> dict[str, Any]:
+        """Test pictures of a class with what the run said of them, where the run's data is at hand."""
+        return service.examples(class_index)
+
     @router.get("/model", response_model=Model, tags=["model"])
     async def model() -> dict[str, Any]:
         """Classes, input size, origin and limits."""
@@ -130,6 +159,9 @@ def _guarded_routes(service: Service) -> APIRouter:
         return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router
+
+
+ClassIndex = Annotated[int, Query(ge=0, description="Place of the class in `class_names` of /model, counted from 0.")]
 
 
 def _request_body(max_images: int) -> dict[str, Any]:
@@ -175,16 +207,6 @@ def _key_check(keys: Sequence[str]) -> list[Any]:
 
 def _key_problems(keys: Sequence[str]) -> dict[int | str, dict[str, Any]]:
     return {401: {"model": Problem, "description": "The API key is missing or not known."}} if keys else {}
-
-
-def _add_page(app: FastAPI) -> None:
-    if (PAGE / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
-        return
-
-    @app.get("/", include_in_schema=False)
-    async def start() -> RedirectResponse:
-        return RedirectResponse("/docs")
 
 
 async def _wrong_parameter(_: Request, error: Exception) -> JSONResponse:

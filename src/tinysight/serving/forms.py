@@ -68,7 +68,8 @@ def _from_base64(item: Any, number: int) -> bytes:
 
 
 def _too_many(max_images: int) -> HTTPException:
-    return HTTPException(422, f"more than {max_images} images, the limit for one request")
+    images = "image" if max_images == 1 else "images"
+    return HTTPException(422, f"more than {max_images} {images}, the limit for one request")
 
 
 def _from_multipart(body: bytes, boundary: bytes, max_images: int) -> list[bytes]:

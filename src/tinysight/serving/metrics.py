@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Everything else is counted as "other": a label that clients choose would grow without end.
-_PATHS = ("/", "/predict", "/health", "/model", "/metrics", "/docs", "/openapi.json")
+_PATHS = ("/", "/predict", "/explain", "/examples", "/health", "/model", "/metrics", "/docs", "/openapi.json")
 
 
 class Metrics:

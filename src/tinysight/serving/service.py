@@ -19,7 +19,9 @@ from tinysight.files import digest
 from tinysight.pixels import ImageLimits, decode_image
 from tinysight.serving.batching import Batcher
 from tinysight.serving.bodies import Admission, busy
+from tinysight.serving.examples import Examples, png_base64
 from tinysight.serving.forms import extract_images
+from tinysight.serving.heatmap import occlusion_map
 from tinysight.serving.limits import ServiceLimits
 from tinysight.serving.metrics import Metrics
 from tinysight.serving.predictor import Predictor, top_classes
@@ -34,10 +36,12 @@ class Service:
     Args:
         predictor: the model.
         limits: what requests may cost.
+        examples: test pictures to show, or None.
     """
 
-    def __init__(self, predictor: Predictor, limits: ServiceLimits) -> None:
+    def __init__(self, predictor: Predictor, limits: ServiceLimits, examples: Examples | None = None) -> None:
         self.predictor, self.limits, self.metrics = predictor, limits, Metrics()
+        self._examples = examples
         self.version = digest(predictor.path)[:12]
         self._admission = Admission(limits)
         self.metrics.inside.set_function(lambda: self._admission.num_requests)
@@ -49,11 +53,16 @@ class Service:
         self.predictor.predict(np.zeros((1, *self.predictor.info.image_shape), np.uint8))
         num_decoders = min(_MAX_DECODERS, os.cpu_count() or 1)
         self._decoders = ThreadPoolExecutor(num_decoders, thread_name_prefix="decode")
+        # An explanation costs as much as 82 predictions: one at a time, so that predictions are still answered.
+        self._explainer = ThreadPoolExecutor(1, thread_name_prefix="explain")
+        if self._examples is not None:
+            self._examples.start()
         async with Batcher(self.predictor.predict, on_batch=self.metrics.add_batch) as self._batcher:
             try:
                 yield
             finally:
                 self._decoders.shutdown(cancel_futures=True)
+                self._explainer.shutdown(cancel_futures=True)
 
     async def predict(self, request: Request, top: int) -> dict[str, Any]:
         """The answer to one request.
@@ -63,7 +72,9 @@ class Service:
         """
         with self._admission.enter() as body:
             content = await body.read(request)
-            scores = await self._classify(content, request.headers.get("content-type", ""))
+            async with self._in_time():
+                images = await self._decode(content, request, self.limits.max_images)
+                scores = await self._batcher.submit(images)
         names = self.predictor.info.class_names
         return {
             "model": self.predictor.info.recipe,
@@ -71,19 +82,70 @@ class Service:
             "predictions": [{"classes": top_classes(row, names, top)} for row in scores],
         }
 
-    async def _classify(self, content: bytes, content_type: str) -> NDArray[np.float32]:
-        loop = asyncio.get_running_loop()
+    async def explain(self, request: Request, class_index: int) -> dict[str, Any]:
+        """What the model saw of one picture, and where it looked for a class.
+
+        Raises:
+            HTTPException: when the request is refused.
+        """
+        class_name = self._class_name(class_index)
+        with self._admission.enter() as body:
+            content = await body.read(request)
+            async with self._in_time():
+                (image,) = await self._decode(content, request, 1)
+                loop = asyncio.get_running_loop()
+                heat = await loop.run_in_executor(self._explainer, occlusion_map, self.predictor, image, class_index)
+        return {
+            "model": self.predictor.info.recipe,
+            "version": self.version,
+            "class_name": class_name,
+            "input": png_base64(image),
+            "heat": png_base64(np.rint(heat * 255).astype(np.uint8)),
+        }
+
+    def examples(self, class_index: int) -> dict[str, Any]:
+        """The answer to `GET /examples`.
+
+        Raises:
+            HTTPException: when there is no such class.
+        """
+        found = [] if self._examples is None else self._examples.of(class_index)
+        return {
+            "class_name": self._class_name(class_index),
+            "examples": [
+                {
+                    "image": png_base64(example.pixels),
+                    "predicted": example.predicted,
+                    "score": example.score,
+                    "is_right": example.is_right,
+                }
+                for example in found
+            ],
+        }
+
+    def _class_name(self, class_index: int) -> str:
+        names = self.predictor.info.class_names
+        if class_index >= len(names):
+            raise HTTPException(422, f"class_index: is {class_index}; expected 0 to {len(names) - 1}")
+        return names[class_index]
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self.limits.max_seconds):
-                images = await loop.run_in_executor(self._decoders, self._decode, content, content_type)
-                return await self._batcher.submit(images)
+                yield
         except TimeoutError:
             raise busy(f"there was no answer within {self.limits.max_seconds:g} s; try again") from None
 
-    def _decode(self, content: bytes, content_type: str) -> NDArray[np.uint8]:
+    async def _decode(self, content: bytes, request: Request, max_images: int) -> NDArray[np.uint8]:
+        content_type = request.headers.get("content-type", "")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._decoders, self._decode_now, content, content_type, max_images)
+
+    def _decode_now(self, content: bytes, content_type: str, max_images: int) -> NDArray[np.uint8]:
         shape = self.predictor.info.image_shape
         limits = ImageLimits(max_pixels=self.limits.max_pixels, max_bytes=self.limits.max_body_bytes)
-        files = extract_images(content, content_type, self.limits.max_images)
+        files = extract_images(content, content_type, max_images)
         try:
             return np.stack(
                 [decode_image(file, shape, limits=limits, name=f"image {n}") for n, file in enumerate(files, start=1)]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tinysight.runs import open_run
 from tinysight.serving.limits import ServiceLimits
 from tinysight.verbs.predict import load_predictor
 
@@ -47,9 +48,11 @@ def serve(
 
     # Mistakes above are answered before these take their second to load.
     from tinysight.serving.app import create_app
+    from tinysight.serving.examples import Examples
     from tinysight.serving.server import bind, is_loopback, run_until_stopped, url_of
 
-    app = create_app(predictor, limits, keys)
+    examples = Examples(open_run(model_path)) if Path(model_path).is_dir() else None
+    app = create_app(predictor, limits, keys, examples)
     with bind(host, port) as listener:
         warning = None
         if not keys and not is_loopback(listener):
