@@ -97,6 +97,7 @@ def visit(browser: Browser, url: str, *, may_say: tuple[str, ...] = (), **option
     try:
         page.goto(url)
         yield visited
-        assert [line for line in visited.said if not any(words in line for words in may_say)] == []
+        said = [line for line in visited.said if not any(words in line for words in may_say)]
+        assert not said, said
     finally:
         context.close()
