@@ -17,6 +17,12 @@ from tinysight.errors import TinysightError, UnknownNameError
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("tinysight.cli.train", "Train, evaluate and save a model: the main job."),
     "evaluate": ("tinysight.cli.evaluate", "Score a run on held-out images, each counted once."),
+    "report": ("tinysight.cli.report", "Write one page: how good, how sure, where it fails."),
+    "explain": ("tinysight.cli.explain", "Draw what a net looks at in an image."),
+    "calibrate": (
+        "tinysight.cli.calibrate",
+        "Put a temperature inside a run's model, so that its scores mean what they say.",
+    ),
     "predict": ("tinysight.cli.predict", "Classify image files with a run."),
     "data": ("tinysight.cli.data", "List, fetch and look at data sets."),
     "recipes": ("tinysight.cli.recipes", "List recipes, show one, explain its layers."),

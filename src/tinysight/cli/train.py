@@ -122,7 +122,7 @@ def describe(summary: dict[str, Any]) -> str:
             f"test loss     {summary['test_loss']:.4f}",
             f"training took {summary['seconds']:.1f} s for {summary['epochs']} epochs",
             *samples,
-            f"run           {folder}  (model.keras, model.onnx, history.csv, metrics.json, plots/)",
+            f"run           {folder}  (model.keras, model.onnx, history.csv, metrics.json, plots/, report.html)",
             f"next          tinysight predict {folder} IMAGE...    tinysight evaluate {folder}",
         ]
     )

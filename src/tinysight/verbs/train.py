@@ -202,7 +202,12 @@ def _fit_and_finish(
         "peak_memory_bytes": _peak_memory(),
     }
     write_json(run.environment, environment)
-    return _finish(run, recipe, data, split, net, environment, settings)
+    summary = _finish(run, recipe, data, split, net, environment, settings)
+    if settings.report:
+        from tinysight.report.render import write_report
+
+        write_report(run, quick=True, data=data)
+    return summary
 
 
 def _finish(
