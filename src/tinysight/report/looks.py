@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.report.pictures import data_uri, heat_overlay, sheet
-from tinysight.report.words import counted, percent
+from tinysight.report.words import counted, score
 
 Arrays = Mapping[str, NDArray[Any]]
 MAX_KERNELS = 96
@@ -57,7 +57,7 @@ def looks_of(record: Mapping[str, Any], arrays: Arrays) -> Looks:
             role=item["role"],
             given=item["given"],
             predicted=item["predicted"],
-            score=percent(item["score"]),
+            score=score(item["score"]),
             is_right=item["given_index"] == item["predicted_index"],
             index=item["index"],
         )
