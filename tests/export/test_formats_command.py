@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,13 @@ def test_without_its_data_a_run_is_not_exported(command: Command, make_own: Call
     status, _, err = command("export", run.folder, "--format", "onnx")
     assert (status, names_in(run.exports)) == (2, [])
     assert "is not what the run was trained on" in err
+
+
+def test_litert_without_its_runtime(command: Command, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    status, _, err = command("export", trained.run.folder, "--format", "onnx", "--format", "litert")
+    assert status == 2
+    assert "pip install 'tinysight[litert]'" in err
 
 
 def test_no_run(command: Command, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,15 @@ from numpy.typing import NDArray
 
 from tinysight.errors import ModelError
 from tinysight.export.embedded import read_info
+
+
+def require_litert() -> None:
+    """Raises ModelError when the runtime is not installed, without which a LiteRT file cannot be checked."""
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        raise ModelError(
+            "LiteRT files are run and checked with ai-edge-litert, which is not installed:"
+            " pip install 'tinysight[litert]'"
+        )
 
 
 class LiteRTModel:
@@ -28,10 +38,12 @@ class LiteRTModel:
         info: what the file says about itself.
 
     Raises:
-        ModelError: when the file has no record, is no LiteRT model, or does not take raw pixels in batches of any size.
+        ModelError: when the runtime is not installed, or the file has no record, is no LiteRT model, or does not take
+            raw pixels in batches of any size.
     """
 
     def __init__(self, path: Path, *, num_threads: int = 1) -> None:
+        require_litert()
         from ai_edge_litert.interpreter import Interpreter
 
         self.path, self.info = path, read_info(path)

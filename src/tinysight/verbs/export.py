@@ -9,6 +9,7 @@ from tinysight.errors import RunError
 from tinysight.export.build import Outcome, make_exports
 from tinysight.export.formats import Wanted, wanted_formats
 from tinysight.export.held_out import load_held_out
+from tinysight.export.litert_model import require_litert
 from tinysight.runs import export_name, open_run
 
 Say = Callable[[str], None]
@@ -44,9 +45,12 @@ def export_run(
         UnknownNameError, InvalidValueError: for formats that do not exist or do not go with `quantize`.
         RunError: when there is no finished run, or a file is in the way in `out`.
         DataError: when the run's data cannot be had, without which nothing can be checked.
-        ModelError: when the run's model cannot be loaded, or the only format asked for fails.
+        ModelError: when LiteRT's runtime is not installed, the run's model cannot be loaded, or the only format asked
+            for fails.
     """
     wanted = wanted_formats(formats, quantize)
+    if any(item.format == "litert" for item in wanted):
+        require_litert()
     run = open_run(path)
     folder = run.exports if out is None else _free_folder(Path(out), wanted)
     held_out = load_held_out(run, data_dir)
