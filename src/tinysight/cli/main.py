@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("tinysight.cli.train", "Train, evaluate and save a model: the main job."),
     "evaluate": ("tinysight.cli.evaluate", "Score a run on held-out images, each counted once."),
     "report": ("tinysight.cli.report", "Write one page: how good, how sure, where it fails."),
+    "compare": ("tinysight.cli.compare", "Put runs side by side and test their difference."),
     "explain": ("tinysight.cli.explain", "Draw what a net looks at in an image."),
     "calibrate": (
         "tinysight.cli.calibrate",

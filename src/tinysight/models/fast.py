@@ -1,4 +1,4 @@
-"""Nets made for small images and small machines: a frozen whitening stem, then a few groups of pooling and convolution."""
+"""Nets made for small images and small machines: a frozen whitening stem, then groups of pooling and convolution."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def build_fast(recipe: Recipe, input_shape: tuple[int, int, int], num_classes: i
 def _group(inputs: Any, width: int, recipe: Recipe) -> Any:
     if min(inputs.shape[1:3]) < 2:
         raise InvalidValueError(
-            f"{len(recipe.widths)} widths shrink the image to nothing; use fewer widths, stem_strides=1 or larger images"
+            f"{len(recipe.widths)} widths shrink the image to nothing; use fewer, stem_strides=1 or larger images"
         )
     outputs = layers.MaxPooling2D()(inputs)
     for _ in range(recipe.group_convolutions):

@@ -39,9 +39,7 @@ class Explanation(_Answer):
     version: str = Field(description="First 12 digits of the model file's SHA-256.")
     class_name: str = Field(description="The class that is explained.")
     input: str = Field(description="What the model really saw: a PNG of its input size, in base64.")
-    heat: str = Field(
-        description="A grey PNG of that size: the brighter, the more the class loses if it is covered."
-    )
+    heat: str = Field(description="A grey PNG of that size: the brighter, the more the class loses if it is covered.")
 
 
 class ExamplePicture(_Answer):
