@@ -24,7 +24,8 @@ def predict(run: str, images: tuple[str, ...], top: int, as_json: bool) -> None:
     go on, and the exit status is 1.
     """
     from tinysight.serving.image_paths import find_images
-    from tinysight.verbs.predict import classify, load_predictor
+    from tinysight.serving.predictor import load_predictor
+    from tinysight.verbs.predict import classify
 
     # Pillow warns about odd but readable metadata; a person can do nothing about it.
     warnings.filterwarnings("ignore", module="PIL")

@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tinysight.errors import InvalidValueError, ModelError
+from tinysight.runs import open_run
 from tinysight.serving.model_info import METADATA_KEY, ModelInfo, from_json
 
 
@@ -86,6 +87,20 @@ def top_classes(scores: NDArray[np.float32], class_names: Sequence[str], top: in
     """
     order = np.argsort(-scores, kind="stable")[:top]
     return [{"name": class_names[index], "score": float(scores[index])} for index in order]
+
+
+def load_predictor(model_path: str | Path, *, num_threads: int = 0) -> Predictor:
+    """The predictor of a run folder or of an ONNX file.
+
+    Raises:
+        RunError, ModelError: when `model_path` holds no usable model.
+    """
+    path = Path(model_path)
+    if path.suffix.lower() != ".onnx":
+        path = open_run(path).onnx_model
+        if not path.is_file():
+            raise ModelError(f"the run '{model_path}' has no {path.name}, which predicting needs: train it again")
+    return Predictor(path, num_threads=num_threads)
 
 
 def _open_session(path: Path, num_threads: int) -> Any:

@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tinysight.errors import ImageError, InvalidValueError, ModelError
-from tinysight.runs import open_run
+from tinysight.errors import ImageError, InvalidValueError
 from tinysight.serving.image_paths import STANDARD_INPUT, Found, find_images
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ def predict_files(
         RunError, ModelError: when `model_path` holds no usable model.
         InvalidValueError: when `top` is below 1.
     """
+    from tinysight.serving.predictor import load_predictor
+
     return classify(load_predictor(model_path), find_images(patterns), top, stdin=stdin)
 
 
@@ -60,25 +61,10 @@ def predict_images(model_path: str | Path, images: Any) -> NDArray[np.float32]:
         InvalidValueError: when `images` is of another type or shape.
     """
     from tinysight.pixels import array_to_input
+    from tinysight.serving.predictor import load_predictor
 
     predictor = load_predictor(model_path)
     return predictor.predict(array_to_input(images, predictor.info.image_shape))
-
-
-def load_predictor(model_path: str | Path, *, num_threads: int = 0) -> Predictor:
-    """The predictor of a run folder or of an ONNX file.
-
-    Raises:
-        RunError, ModelError: when `model_path` holds no usable model.
-    """
-    from tinysight.serving.predictor import Predictor
-
-    path = Path(model_path)
-    if path.suffix.lower() != ".onnx":
-        path = open_run(path).onnx_model
-        if not path.is_file():
-            raise ModelError(f"the run '{model_path}' has no {path.name}, which predicting needs: train it again")
-    return Predictor(path, num_threads=num_threads)
 
 
 def classify(

@@ -9,7 +9,6 @@ from typing import Any
 
 from tinysight.runs import open_run
 from tinysight.serving.limits import ServiceLimits
-from tinysight.verbs.predict import load_predictor
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -39,6 +38,7 @@ def serve(
         InvalidValueError: when host, port or key file cannot be used.
     """
     from tinysight.serving.keys import read_keys
+    from tinysight.serving.predictor import load_predictor
 
     # Pillow warns about odd but readable metadata; that is the client's affair, not the log's.
     warnings.filterwarnings("ignore", module="PIL")
