@@ -22,7 +22,7 @@ class TestNames:
         for name in tinysight.__all__:
             assert getattr(tinysight, name).__doc__
 
-    def test_the_issue_s_names(self) -> None:
+    def test_the_verbs_are_there(self) -> None:
         assert set(tinysight.__all__) >= {"load", "load_model", "train"}
 
     def test_unknown_name(self) -> None:
