@@ -1,16 +1,19 @@
 """What happens to pictures in the world, at five strengths: noise, blur, light, JPEG, and things that move or hide.
 
 Each function takes uint8 images (n, height, width, channels) with 1 or 3 channels, a strength from 1 to 5 and a seed,
-and gives uint8 images of the same shape; the same arguments give the same images. Lengths (blur, shift, occlusion) are
-shares of the image's side, so that a strength means the same at 28 and at 64 pixels. The kinds follow Hendrycks and
-Dietterich, Benchmarking Neural Network Robustness, 2019, https://arxiv.org/abs/1903.12261; the strengths are our own,
-for small images.
+and gives uint8 images of the same shape; the same arguments give the same images. Lengths grow with the image, so that
+a strength means the same at 28 and at 64 pixels: they are given for a side of 32, and no image counts as smaller than
+16. The same seed draws the same noise, directions and places at each strength, so that strengths differ in strength
+alone. The kinds and the order of the strengths follow Hendrycks and Dietterich, Benchmarking Neural Network Robustness,
+2019, https://arxiv.org/abs/1903.12261, as they have them for CIFAR-10; the code and the numbers are our own, so figures
+are not to be compared with theirs.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +69,7 @@ def gaussian_blur(images: Images, strength: int, seed: int) -> Images:
     deviation = _level((0.5, 0.75, 1.0, 1.4, 2.0), strength)
 
     def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        rows, columns = (_blurring(size, deviation * min(pixels.shape[1:3]) / SIDE) for size in pixels.shape[1:3])
+        rows, columns = (_blurring(size, deviation * _scale(pixels)) for size in pixels.shape[1:3])
         return _along(pixels, rows, columns)
 
     return _changed(images, seed, change)
@@ -77,8 +80,8 @@ def motion_blur(images: Images, strength: int, seed: int) -> Images:
     length = _level((2, 3, 4.5, 6, 8), strength)
 
     def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        length_here = length * min(pixels.shape[1:3]) / SIDE
-        steps = np.linspace(-0.5, 0.5, int(np.ceil(length_here)) + 1) * length_here
+        length_here = length * _scale(pixels)
+        steps = np.linspace(-0.5, 0.5, max(9, int(np.ceil(length_here)) + 1)) * length_here
         # A line has no front, so half the circle holds all directions.
         return _by_direction(
             pixels,
@@ -102,7 +105,7 @@ def contrast(images: Images, strength: int, seed: int) -> Images:
 
     def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         mean = pixels.mean(axis=(1, 2, 3), keepdims=True)
-        return mean + left * (pixels - mean)
+        return np.asarray(mean + left * (pixels - mean))
 
     return _changed(images, seed, change)
 
@@ -132,19 +135,19 @@ def shift(images: Images, strength: int, seed: int) -> Images:
     distance = _level((1, 2, 3, 4.5, 6), strength)
 
     def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-        far = distance * min(pixels.shape[1:3]) / SIDE
+        far = distance * _scale(pixels)
         return _by_direction(pixels, rng, 1.0, lambda group, down, right: _slid(group, far * down, far * right))
 
     return _changed(images, seed, change)
 
 
 def occlusion(images: Images, strength: int, seed: int) -> Images:
-    """A square of the image's mean colour in front, somewhere: the strengths are its side as a share of the image's."""
+    """A square of the mean colour in front, its middle in the middle half: the strengths are shares of the side."""
     share = _level((0.2, 0.3, 0.4, 0.5, 0.6), strength)
 
     def change(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         height, width = pixels.shape[1:3]
-        middles = rng.random((2, len(pixels), 1)) * [[[height]], [[width]]]
+        middles = (0.25 + 0.5 * rng.random((2, len(pixels), 1))) * [[[height]], [[width]]]
         half = share * min(height, width) / 2
         rows = np.abs(np.arange(height) + 0.5 - middles[0]) < half
         columns = np.abs(np.arange(width) + 0.5 - middles[1]) < half
@@ -195,6 +198,12 @@ def _changed(images: Images, seed: int, change: Change) -> Images:
     return result
 
 
+def _scale(pixels: Pixels) -> float:
+    """Pixels of these images for each pixel of one that is 32 wide."""
+    height, width = pixels.shape[1:3]
+    return float(max(min(height, width), SIDE // 2) / SIDE)
+
+
 def _signs(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """-1 or 1 for each image: shape (n, 1, 1, 1)."""
     return np.where(rng.random((len(pixels), 1, 1, 1)) < 0.5, np.float32(-1), np.float32(1))
@@ -231,9 +240,10 @@ def _along(pixels: Pixels, rows: Pixels, columns: Pixels) -> Pixels:
 def _blurring(size: int, deviation: float) -> Pixels:
     """Weights of a Gaussian blur of a line whose ends are repeated: float32, shape (size, size)."""
     reach = int(np.ceil(4 * deviation))
-    offsets = np.arange(-reach, reach + 1)
-    kernel = np.exp(-0.5 * np.square(offsets / deviation))
-    places = np.arange(size)[:, None] + offsets
+    # The share of the Gaussian that falls on each pixel: sampled at its middle, a narrow one would blur nothing.
+    below = NormalDist(0, deviation).cdf
+    kernel = np.diff([below(pixel - 0.5) for pixel in range(-reach, reach + 2)])
+    places = np.arange(size)[:, None] + np.arange(-reach, reach + 1)
     return _gathered(size, places, np.broadcast_to(kernel / kernel.sum(), places.shape))
 
 
@@ -266,7 +276,7 @@ def _turned(pixels: Pixels, angle: float) -> Pixels:
     lower, further = (rows - top).astype(np.float32)[:, :, None], (columns - left).astype(np.float32)[:, :, None]
     above = pixels[:, top, left] * (1 - further) + pixels[:, top, left + 1] * further
     below = pixels[:, top + 1, left] * (1 - further) + pixels[:, top + 1, left + 1] * further
-    return above * (1 - lower) + below * lower
+    return np.asarray(above * (1 - lower) + below * lower)
 
 
 def _through_jpeg(image: Images, quality: int) -> Images:
