@@ -27,7 +27,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(shell find src -name '*.py'
 
 # Editable, so that the tests run what is in src/.
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@ $(VENV)/.installed
 
 clean:

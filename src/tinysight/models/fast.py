@@ -65,6 +65,7 @@ def _group(inputs: Any, width: int, recipe: Recipe) -> Any:
     return outputs
 
 
+@keras.saving.register_keras_serializable(package="tinysight")
 def _identity_leaning(shape: tuple[int, ...], dtype: Any = None) -> Any:
     """He's uniform initialisation, whose first filters pass their channel on (partial identity)."""
     height, width, inputs, filters = shape
@@ -75,6 +76,7 @@ def _identity_leaning(shape: tuple[int, ...], dtype: Any = None) -> Any:
     return kernel
 
 
+@keras.saving.register_keras_serializable(package="tinysight")
 def _small_head(shape: tuple[int, ...], dtype: Any = None) -> Any:
     return keras.initializers.HeUniform(seed=keras.random.SeedGenerator())(shape, dtype)
 

@@ -12,6 +12,7 @@ import keras
 
 from tinysight.errors import ModelError
 from tinysight.files import atomic_path, write_text
+from tinysight.models import fast as _fast  # noqa: F401 - registers its initializers with Keras
 from tinysight.models import layers as _registered  # noqa: F401 - registers our layers with Keras
 from tinysight.models import serving as _also_registered  # noqa: F401
 from tinysight.runs import Run
