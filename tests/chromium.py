@@ -55,7 +55,8 @@ class Visit:
     hosts: set[str] = field(default_factory=set)
 
     def text(self, selector: str) -> str:
-        return self.page.inner_text(selector)
+        """Without spaces that only keep a line together."""
+        return self.page.inner_text(selector).replace("\u00a0", " ")
 
     def wait_until(self, expression: str) -> None:
         """Playwright's own way evaluates text within the page, which the page's policy forbids."""

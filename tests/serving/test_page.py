@@ -57,7 +57,7 @@ def digit() -> bytes:
 def shown_classes(page: Visit) -> list[tuple[str, float]]:
     rows = page.page.locator("#classes button").all()
     texts = [(row.locator(".name").inner_text(), row.locator(".score").inner_text()) for row in rows]
-    return [(name, float(score.removesuffix(" %")) / 100) for name, score in texts]
+    return [(name, float(score.removesuffix("\u00a0%")) / 100) for name, score in texts]
 
 
 def expected_classes(run: Run, file: bytes) -> list[tuple[str, float]]:

@@ -61,7 +61,7 @@ async function why(picture, index) {
 }
 
 function inWords(classes) {
-  const [first, ...others] = classes.slice(0, 3).map(({ name, score }) => `${name} (${(100 * score).toFixed(1)} %)`);
+  const [first, ...others] = classes.slice(0, 3).map(({ name, score }) => `${name} (${(100 * score).toFixed(1)}\u00a0%)`);
   return others.length ? `${first}, then ${others.join(" and ")}.` : `${first}.`;
 }
 

@@ -9,7 +9,7 @@ export function describeModel({ model, class_names, image_shape, extra }) {
   const words = [model, `${class_names.length} classes`, `sees ${width}×${height} pixels in ${channels === 1 ? "grey" : "colour"}`];
   const { parameters, test_accuracy } = extra ?? {};
   if (Number.isFinite(parameters)) words.push(`${parameters.toLocaleString("en")} parameters`);
-  if (Number.isFinite(test_accuracy)) words.push(`${(100 * test_accuracy).toFixed(2)} % of test pictures right`);
+  if (Number.isFinite(test_accuracy)) words.push(`${(100 * test_accuracy).toFixed(2)}\u00a0% of test pictures right`);
   return words.join(" · ");
 }
 
@@ -25,7 +25,7 @@ export function showClasses(classes, choose) {
       button.append(
         bar,
         make("span", { className: "name", textContent: name }),
-        make("span", { className: "score", textContent: `${(100 * score).toFixed(1)} %` }),
+        make("span", { className: "score", textContent: `${(100 * score).toFixed(1)}\u00a0%` }),
       );
       button.addEventListener("click", () => choose(index));
       const item = make("li");
@@ -71,7 +71,7 @@ export function showExamples(examples, name) {
   element("example-list").replaceChildren(
     ...examples.map(({ source, predicted, score, is_right }) => {
       const item = make("li");
-      const words = `${is_right ? "" : "seen as "}${predicted}, ${(100 * score).toFixed(1)} %`;
+      const words = `${is_right ? "" : "seen as "}${predicted}, ${(100 * score).toFixed(1)}\u00a0%`;
       item.append(
         make("img", { src: source, alt: `A test picture of ${name}` }),
         make("span", { textContent: words, className: is_right ? "" : "wrong" }),
