@@ -16,7 +16,7 @@ from tinysight.report.charts import Chart, Series, make_chart
 from tinysight.report.figures import FigureRow, figure_row
 from tinysight.report.looks import Looks, looks_of
 from tinysight.report.pictures import data_uri
-from tinysight.report.words import GAP, counted, percent
+from tinysight.report.words import GAP, counted, percent, score
 from tinysight.runs import Run
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -256,7 +256,7 @@ def _labels(record: Mapping[str, Any], arrays: Arrays) -> Labels:
             source=item["source"] or "",
             given=item["given"],
             suggested=item["suggested"],
-            score=percent(item["suggested_probability"]),
+            score=score(item["suggested_probability"]),
         )
         for item, image in zip(record["suspects"], arrays["images"][:MAX_SUSPECTS], strict=False)
     ]

@@ -13,7 +13,7 @@ Format = Callable[[float], str]
 Place = Callable[[float], float]
 # A small viewBox keeps words readable when a phone shrinks the chart.
 WIDTH, HEIGHT = 440.0, 270.0
-LEFT, RIGHT, TOP, BOTTOM = 54.0, 24.0, 12.0, 44.0
+LEFT, RIGHT, TOP, BOTTOM = 62.0, 24.0, 12.0, 48.0
 # More markers than that hide the line.
 MAX_MARKERS = 45
 

@@ -13,7 +13,7 @@ from tinysight.report.pictures import data_uri, heat_overlay, sheet
 from tinysight.report.words import counted, score
 
 Arrays = Mapping[str, NDArray[Any]]
-MAX_KERNELS = 96
+MAX_KERNELS, MAP_SIDE = 96, 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +36,22 @@ class PictureWithWords:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kernels:
+    """The windows of the first layer."""
+
+    uris: tuple[str, ...]
+    name: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Looks:
     """What the net looks at; `kernels` is None for a net whose first layer is no convolution."""
 
     method: str
     words: str
     images: tuple[Explanation, ...]
-    kernels: PictureWithWords | None
+    kernels: Kernels | None
     feature_image: str
     feature_maps: tuple[PictureWithWords, ...]
     classic: tuple[PictureWithWords, ...]
@@ -65,7 +74,7 @@ def looks_of(record: Mapping[str, Any], arrays: Arrays) -> Looks:
     ]
     feature_maps = [
         PictureWithWords(
-            uri=data_uri(sheet(_fit(arrays[item["array"]]), num_columns=8), max_side=None),
+            uri=data_uri(sheet(_fit(arrays[item["array"]]), num_columns=8, gap=3), max_side=None),
             name=item["layer"],
             words=f"{item['kind']}, {item['height']} x {item['width']}, {len(arrays[item['array']])} of"
             f" {counted(item['num_channels'], 'channel')}",
@@ -88,18 +97,17 @@ def looks_of(record: Mapping[str, Any], arrays: Arrays) -> Looks:
 
 
 def _fit(maps: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Maps no larger than a sheet of eight has room for, by leaving out rows and columns."""
-    step = max(1, -(-maps.shape[1] // 32))
-    return maps[:, ::step, ::step]
+    """Maps of 24 to 48 pixels a side: larger ones lose rows and columns, those of few cells get larger cells."""
+    step = -(-max(maps.shape[1:]) // MAP_SIDE)
+    factor = max(1, MAP_SIDE // max(maps.shape[1:]))
+    return maps[:, ::step, ::step].repeat(factor, axis=1).repeat(factor, axis=2)
 
 
-def _kernels(record: Mapping[str, Any] | None, arrays: Arrays) -> PictureWithWords | None:
+def _kernels(record: Mapping[str, Any] | None, arrays: Arrays) -> Kernels | None:
     if record is None:
         return None
     shown = arrays["kernels"][:MAX_KERNELS]
     words = f"{counted(record['num_filters'], 'window')} of {record['height']} x {record['width']} pixels"
     if len(shown) < record["num_filters"]:
         words += f", the first {len(shown)} shown"
-    return PictureWithWords(
-        uri=data_uri(sheet(shown, num_columns=16, shade=255), max_side=None), name=record["layer"], words=words
-    )
+    return Kernels(uris=tuple(map(data_uri, shown)), name=record["layer"], words=words)

@@ -35,7 +35,7 @@ def render_model_card(report: Report) -> str:
     from tinysight.report.render import make_environment
 
     environment = make_environment(autoescape=False)
-    environment.filters["cell"] = _cell
+    environment.filters |= {"cell": _cell, "prose": _prose}
     parts = {words: getattr(report.analysis, name) is not None for name, words in PARTS.items()}
     text: str = environment.get_template("model_card.md").render(
         report=report,
@@ -45,6 +45,11 @@ def render_model_card(report: Report) -> str:
         never=NEVER,
     )
     return text
+
+
+def _prose(text: str) -> str:
+    """Sentences whose names cannot become HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _cell(text: str) -> str:

@@ -95,7 +95,7 @@ def confused(pairs: Sequence[ConfusedPair], names: Sequence[str]) -> str:
     )
     back = next((pair for pair in pairs if (pair.true, pair.predicted) == (first.predicted, first.true)), None)
     if back:
-        text += f" The other way round it happened {back.count:,} times, so the net can hardly tell the two apart."
+        text += f" The other way round it happened for {counted(back.count, 'image')}: the net mixes the two up."
     return text
 
 

@@ -70,7 +70,7 @@ def trust_of(run: Run, predictions: Mapping[str, Predictions], metrics: Mapping[
         selective=_selective_chart(curve),
         bins=tuple(
             (
-                f"{percent(item.low, 0)} to {percent(item.high, 0)}",
+                f"{100 * item.low:.0f}–{percent(item.high, 0)}",
                 f"{item.count:,}",
                 percent(item.confidence),
                 percent(item.accuracy),

@@ -25,8 +25,8 @@
     image.src = item.uri;
     image.alt = `test image ${item.index}, ${item.true}`;
     const caption = element("figcaption");
-    caption.append(element("span", `${isRight ? "✓" : "✗"} ${item.predicted} ${percent(item.score)}`, "said"));
-    const truth = isRight ? `image ${item.index}` : `is ${item.true} ${percent(item.true_score)}, image ${item.index}`;
+    caption.append(element("span", `${isRight ? "✓" : "✗"} ${item.predicted}: ${percent(item.score)}`, "said"));
+    const truth = isRight ? `image ${item.index}` : `is ${item.true}: ${percent(item.true_score)}, image ${item.index}`;
     caption.append(element("span", truth, "quiet"));
     figure.append(image, caption);
     return figure;
