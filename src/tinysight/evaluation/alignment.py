@@ -10,6 +10,7 @@ of a projection, which for all pairs at once is one matrix product.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +57,9 @@ def blur_matrix(size: int, num_points: int, sigma: float) -> tuple[Floats, Float
     return weights.astype(np.float32), slopes.astype(np.float32), places.astype(np.float32)
 
 
-def _centred(rows: Floats) -> Floats:
-    return rows - rows.mean(axis=-1, keepdims=True)
+def _centred(rows: NDArray[Any]) -> Floats:
+    centred: Floats = rows - rows.mean(axis=-1, keepdims=True)
+    return centred
 
 
 @dataclass(frozen=True)
@@ -278,4 +280,5 @@ def _step(warped: Floats, target: Floats, moves: Floats) -> Floats:
     normal += np.diag([1.0, *[(5 / LARGEST_MOVE) ** 2] * 4])
     solved = np.linalg.solve(normal, right_side)[:, :, 0]
     change = solved[:, 1:] / np.maximum(np.abs(solved[:, :1]), 0.2)
-    return np.clip(moves + change, -LARGEST_MOVE, LARGEST_MOVE).astype(np.float32)
+    moved: Floats = np.clip(moves + change, -LARGEST_MOVE, LARGEST_MOVE).astype(np.float32)
+    return moved
