@@ -39,7 +39,7 @@ def write_analysis(run: Run, class_names, shape=(12, 12, 3), model_sha256: str =
             "mean_accuracy": 0.7 - 3 * step,
             "drop": 3 * step,
         }
-        for name, step in (("gaussian noise", 0.02), ("occlusion", 0.1))
+        for name, step in (("gaussian_noise", 0.02), ("occlusion", 0.1))
     ]
     write(
         "robustness",

@@ -149,6 +149,7 @@ def test_every_part_of_the_analysis_is_shown(whole):
         "1 exact double and 1 near double",
         "test images: 1 suspect among 60",
         "minds occlusion",
+        "gaussian noise least",
         "for 40.0 % of uniform noise",
         "HiResCAM",
         "8 windows of 3 x 3 pixels",

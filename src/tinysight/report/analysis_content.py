@@ -16,7 +16,7 @@ from tinysight.report.charts import Chart, Series, make_chart
 from tinysight.report.figures import FigureRow, figure_row
 from tinysight.report.looks import Looks, looks_of
 from tinysight.report.pictures import data_uri
-from tinysight.report.words import GAP, counted, percent, score
+from tinysight.report.words import GAP, counted, percent, score, spoken
 from tinysight.runs import Run
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -149,7 +149,7 @@ def _robustness(record: Mapping[str, Any], arrays: Arrays) -> Robustness:
         accuracy = tuple(figure_row("accuracy", figure) for figure in item["accuracy"])
         corruptions.append(
             Corruption(
-                name=item["name"],
+                name=spoken(item["name"]),
                 chart=_corruption_chart(item, record["clean"]),
                 accuracy=accuracy,
                 mean=percent(item["mean_accuracy"]),
@@ -177,9 +177,9 @@ def _corruption_chart(item: Mapping[str, Any], clean: Mapping[str, Any]) -> Char
         ),
     ]
     return make_chart(
-        f"robustness-{item['name'].replace(' ', '-')}",
-        item["name"],
-        f"Accuracy under {item['name']} of rising strength: {percent(clean['value'])} on clean images,"
+        f"robustness-{item['name']}",
+        spoken(item["name"]),
+        f"Accuracy under {spoken(item['name'])} of rising strength: {percent(clean['value'])} on clean images,"
         f" {percent(values[-1])} at the strongest.",
         series,
         x_label="strength",

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinysight.metrics.counts import ConfusedPair
 from tinysight.report.figures import ClassRow, FigureRow
-from tinysight.report.words import counted, listed, number, percent, points
+from tinysight.report.words import counted, listed, number, percent, points, spoken
 from tinysight.training.history import Row
 
 # Gaps between training and validation accuracy from which one speaks of over-fitting: some, and much.
@@ -177,11 +177,11 @@ def robustness(record: Mapping[str, Any]) -> str:
     clean = percent(record["clean"]["value"])
     if not worst:
         return ""
-    named = listed([f"{item['name']} ({points(item['drop'])} less on average)" for item in worst[:2]])
+    named = listed([f"{spoken(item['name'])} ({points(item['drop'])} less on average)" for item in worst[:2]])
     best = worst[-1]
     return (
         f"Clean images: {clean}. Over all disturbances and strengths: {percent(record['mean_accuracy'])}. The net minds"
-        f" {named} most and {best['name']} least ({points(best['drop'])})."
+        f" {named} most and {spoken(best['name'])} least ({points(best['drop'])})."
     )
 
 

@@ -66,6 +66,11 @@ def size(num_bytes: float | None) -> str:
     return f"{num_bytes:.1f}{GAP}GB"
 
 
+def spoken(name: str) -> str:
+    """A name as code has it, for people: "gaussian_noise" is "gaussian noise"."""
+    return name.replace("_", " ")
+
+
 def listed(words: Sequence[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     if len(words) < 2:
