@@ -120,7 +120,7 @@ def history(epochs: int, validation: str):
             "epoch": epoch,
             "accuracy": 1 - 0.5 / epoch,
             "loss": 1 / epoch,
-            "learning_rate": 0.01 / epoch,
+            "learning_rate": 0.001 / epoch,
             "seconds": 2.5,
         }
         if validation != "none":

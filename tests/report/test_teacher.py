@@ -151,7 +151,7 @@ def test_a_score_is_never_rounded_to_certainty(value, expected):
 def test_numbers_in_words():
     values = (0, 0.1, 0.0025, 0.00025, 0.00001, 1234.5, 12.3456, -0.5)
     assert [short_number(value) for value in values] == [
-        "0", "0.1", "0.0025", "0.00025", "1e-5", "1,234", "12.35", "-0.5",
+        "0", "0.1", "0.0025", "2.5e-4", "1e-5", "1,234", "12.35", "-0.5",
     ]  # fmt: skip
     assert flat(percent(None)) == "–"
     assert [flat(duration(seconds)) for seconds in (None, 6.38, 59.96, 200, 3599.9, 7500)] == [

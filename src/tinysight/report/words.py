@@ -79,9 +79,10 @@ def listed(words: Sequence[str]) -> str:
 
 
 def short_number(value: float) -> str:
-    """A number on an axis: as many digits as it needs, at most four of them; 0.00001 is "1e-5"."""
+    """A number on an axis: as many digits as it needs, at most four of them; 0.00075 is "7.5e-4"."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     if abs(value) < 0.001:
-        return f"{value:.3g}".replace("e-0", "e-")
+        mantissa, _, exponent = f"{value:.2e}".partition("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
