@@ -142,7 +142,8 @@ class TestPictures:
     def test_camera(self, page: Visit) -> None:
         page.page.click("#camera")
         page.page.wait_for_selector("#camera-panel:not([hidden])")
-        assert page.page.evaluate("document.activeElement.id") == "camera-shot"
+        # The button takes the focus once the picture moves, a moment after the panel shows.
+        page.wait_until("document.activeElement.id === 'camera-shot'")
         page.page.click("#camera-shot")
         page.wait_for_answer()
         assert page.page.is_hidden("#camera-panel")

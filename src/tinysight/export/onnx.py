@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tinysight.errors import ModelError
 from tinysight.files import atomic_path
 from tinysight.serving.model_info import METADATA_KEY, ModelInfo, to_json
+from tinysight.training.backend import without_native_stderr
 
 # What a float file may differ from Keras, as the largest difference of any probability.
 TOLERANCE = 1e-4
@@ -78,7 +79,8 @@ def convert_here(model: Any, path: Path) -> None:
         zeros = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
         model(zeros[0] if len(zeros) == 1 else zeros)
     try:
-        with quiet():
+        # What TensorFlow itself prints, too: whether it does depends on what was imported before it.
+        with quiet(), without_native_stderr():
             model.export(path, format="onnx", verbose=False)
     except Exception as error:
         raise ModelError(f"the model cannot be written as ONNX: {first_reason(error)}") from error

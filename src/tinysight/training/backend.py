@@ -50,7 +50,7 @@ def choose_backend(device: str = "auto") -> str:
         elif index is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
         os.environ["KERAS_BACKEND"] = _backend_name(kind)
-    with _without_native_stderr():
+    with without_native_stderr():
         import keras
     name: str = keras.backend.backend()
     if name == "tensorflow":
@@ -107,7 +107,7 @@ def _quiet_native_logs() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
-class _without_native_stderr:  # noqa: N801 - reads as a statement
+class without_native_stderr:  # noqa: N801 - reads as a statement
     """Drops what native libraries print while they are imported; Python's own errors still come through."""
 
     def __enter__(self) -> None:

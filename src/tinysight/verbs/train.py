@@ -207,6 +207,8 @@ def _fit_and_finish(
         from tinysight.report.render import write_report
 
         write_report(run, quick=True, data=data)
+        # The page is of a finished run; the marker is written anew, so that it stays the last file.
+        run.finish(summary)
     return summary
 
 
