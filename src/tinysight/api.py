@@ -115,8 +115,9 @@ def train(
     """
     import sys
 
+    from tinysight.data.source import choose_data
     from tinysight.images import DataSet
-    from tinysight.recipe import load_recipe
+    from tinysight.recipe import DEFAULT_RECIPE, load_recipe
     from tinysight.verbs import train as verb
 
     def say(text: str) -> None:
@@ -124,11 +125,11 @@ def train(
             print(text, file=sys.stderr)
 
     named = {"data": data} if isinstance(data, str) else {}
-    loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **named, **fields)
+    loaded = load_recipe(recipe or DEFAULT_RECIPE, **named, **fields)
     chosen = (
         data
         if isinstance(data, DataSet)
-        else verb.choose_data(loaded, data_dir, anything=recipe is None and data is None, say=say)
+        else choose_data(loaded, data_dir, anything=recipe is None and data is None, say=say)
     )
     settings = verb.Settings(quiet=quiet, save_json=save_json, report=report, say=say)
     summary = verb.train(loaded, chosen, out=out, data_dir=data_dir, device=device, settings=settings)

@@ -189,6 +189,8 @@ def _parse(key: str, text: str) -> Any:
     return text
 
 
+# What `tinysight train` trains when nothing is named.
+DEFAULT_RECIPE = "tensorflow"
 # In the order in which a learner meets them.
 TUTORIALS = ("tensorflow", "mnist-softmax", "mnist-cnn", "two-conv", "leaky-adamax", "day4")
 

@@ -91,7 +91,8 @@ def _refuse_changes(ctx: click.Context) -> None:
 def _train(
     recipe: str | None, assignments: tuple[str, ...], options: dict[str, Any], settings: Settings
 ) -> dict[str, Any]:
-    from tinysight.recipe import load_recipe, parse_assignments
+    from tinysight.data.source import choose_data
+    from tinysight.recipe import DEFAULT_RECIPE, load_recipe, parse_assignments
     from tinysight.verbs import train as verb
 
     changes = {key: options[key] for key in SHORTCUTS if options[key] is not None}
@@ -99,9 +100,9 @@ def _train(
     for key in changes.keys() & assigned.keys():
         raise InvalidValueError(f"{key} came twice, with --{key.replace('_', '-')} and with --set: keep one of them")
     changes |= assigned
-    loaded = load_recipe(recipe or verb.DEFAULT_RECIPE, **changes)
+    loaded = load_recipe(recipe or DEFAULT_RECIPE, **changes)
     anything = recipe is None and "data" not in changes
-    data = verb.choose_data(loaded, options["data_dir"], anything=anything, say=settings.say)
+    data = choose_data(loaded, options["data_dir"], anything=anything, say=settings.say)
     return verb.train(
         loaded, data, out=options["out"], data_dir=options["data_dir"], device=options["device"], settings=settings
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +233,28 @@ def load_of_recipe(recipe: Recipe, data_dir: str | Path | None = None) -> DataSe
         seed=recipe.seed,
         group_by=recipe.group_by,
     )
+
+
+def choose_data(
+    recipe: Recipe, data_dir: str | Path | None, *, anything: bool = False, say: Callable[[str], None]
+) -> DataSet:
+    """The data that a recipe names, or what is at hand.
+
+    Args:
+        recipe: its field `data` is a name or a path.
+        data_dir: where extracted archives lie.
+        anything: whether neither recipe nor data were named: then CIFAR-10, or what comes inside a dependency.
+        say: takes a line when that is not CIFAR-10.
+
+    Raises:
+        DataUnavailableError: when a named data set cannot be had. A substitute is taken only where nothing was named.
+    """
+    if anything:
+        data, note = catalog.default_data(data_dir)
+        if note:
+            say(note)
+        return data
+    return load_of_recipe(recipe, data_dir)
 
 
 def load_again(described: Mapping[str, Any], data_dir: str | Path | None = None) -> DataSet:

@@ -1,0 +1,87 @@
+"""What is written into a run folder when its training is over: models, predictions, figures, plots, the summary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinysight.data.validation import TrainingSplit
+from tinysight.evaluation.predictions import Predictions, write_predictions
+from tinysight.files import write_json
+from tinysight.images import DataSet
+from tinysight.jobs.settings import Settings
+from tinysight.recipe import Recipe
+from tinysight.runs import Run
+
+
+def finish(
+    run: Run,
+    recipe: Recipe,
+    data: DataSet,
+    split: TrainingSplit,
+    net: Any,
+    environment: dict[str, Any],
+    settings: Settings,
+) -> dict[str, Any]:
+    """Saves the trained `net`, evaluates it and marks `run` as finished.
+
+    Args:
+        environment: as in the run's environment file, with seconds, epochs_completed and interrupted.
+
+    Returns:
+        The run's summary.
+
+    Raises:
+        ModelError: when the ONNX file gives other answers than Keras.
+    """
+    from tinysight.evaluation.results import evaluate_splits
+    from tinysight.export.trained import onnx_or_keras
+    from tinysight.models.saving import save_keras_file, save_pair
+    from tinysight.models.serving import serving_model
+    from tinysight.report.plots import write_plots
+
+    model = serving_model(net, recipe.scaling, data.image_shape, flip_predictions=recipe.flip_predictions)
+    save_keras_file(model, run.keras_model)
+    if settings.save_json:
+        save_pair(net, run.architecture_json, run.weights_h5)
+    predict = onnx_or_keras(run, recipe, data, model, settings.say)
+    splits = {"test": data.test}
+    if split.validation is not None and split.validation_source != "test":
+        splits["validation"] = split.validation
+    predictions, metrics = evaluate_splits(splits, predict, seed=recipe.seed)
+    write_predictions(run.predictions, predictions)
+    write_json(run.metrics, {name: summary.to_dict() for name, summary in metrics.items()})
+    write_plots(run, data.test, predictions["test"], metrics["test"], metric=recipe.metric)
+    test = metrics["test"].figures
+    summary = {
+        "run": str(run.folder),
+        "recipe": recipe.name,
+        "data": data.name,
+        "parameters": net.count_params(),
+        "epochs": environment["epochs_completed"],
+        "interrupted": environment["interrupted"],
+        "seconds": environment["seconds"],
+        "test_accuracy": test["accuracy"].value,
+        "test_accuracy_interval": [test["accuracy"].low, test["accuracy"].high],
+        "test_loss": test["log_loss"].value,
+        "num_test": len(data.test),
+        "validation": split.validation_source,
+        "seed": recipe.seed,
+        "samples": _samples(predictions["test"], data.class_names),
+    }
+    run.finish(summary)
+    return summary
+
+
+def _samples(predictions: Predictions, class_names: tuple[str, ...], count: int = 3) -> list[dict[str, Any]]:
+    """What the model says about the first test images."""
+    return [
+        {
+            "image": index,
+            "predicted": class_names[int(row.argmax())],
+            "score": float(row.max()),
+            "true": class_names[label],
+        }
+        for index, (row, label) in enumerate(
+            zip(predictions.probabilities[:count], predictions.labels[:count], strict=True)
+        )
+    ]

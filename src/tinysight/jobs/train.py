@@ -1,0 +1,211 @@
+"""A training from its beginning, or from where it was interrupted."""
+
+from __future__ import annotations
+
+import errno
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinysight.data.validation import TrainingSplit, same_split, split_for_training
+from tinysight.errors import RunError, TrainingInterruptedError, TrainingStoppedError
+from tinysight.files import read_json, write_json, write_text
+from tinysight.images import DataSet
+from tinysight.jobs.finish import finish
+from tinysight.jobs.inputs import header, headline, write_inputs
+from tinysight.jobs.settings import Say, Settings
+from tinysight.recipe import Recipe, load_recipe, to_toml
+from tinysight.runs import Run, create_run, open_run, read_summary, refuse_existing
+
+if TYPE_CHECKING:
+    from tinysight.training.budget import TimeBudget
+    from tinysight.training.checkpoints import Checkpoint
+
+
+def train(
+    recipe: Recipe,
+    data: DataSet,
+    *,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Trains, evaluates on the test split and saves.
+
+    Args:
+        recipe: how.
+        data: what; `choose_data` finds it.
+        out: the run folder; None for a new one under `runs/`.
+        data_dir: where the data was found, for verbs that need it again.
+        device: "auto", "cpu", "gpu" or "gpu:N".
+        settings: what to save and print.
+
+    Returns:
+        The run's summary, as `--json` prints it.
+
+    Raises:
+        TinysightError: for whatever a person can mend; see `tinysight.errors`.
+    """
+    from tinysight.training.backend import choose_backend
+
+    settings = settings or Settings()
+    say = settings.say
+    started = time.perf_counter()
+    if out is not None:
+        refuse_existing(out)
+    choose_backend(device)
+    from tinysight.training.augment import check_augmentation
+    from tinysight.training.environment import describe_environment
+
+    check_augmentation(recipe, data.image_shape)
+    split = split_for_training(recipe, data)
+    budget = None
+    if settings.minutes is not None:
+        recipe, budget = _fit_into(settings.minutes, started, recipe, split, say)
+    net = _build(recipe, data)
+    recipe = recipe.replace(data=data.name, parameters=net.count_params())
+    run = create_run(out, recipe.name)
+    environment = describe_environment(recipe.seed)
+    write_inputs(run, recipe, data, split, environment, data_dir)
+    say(headline(recipe, data, split, net.count_params()))
+    return _fit_and_finish(run, recipe, data, split, net, environment, None, settings, budget)
+
+
+def resume(
+    path: str | Path, *, data_dir: str | Path | None = None, device: str = "auto", settings: Settings | None = None
+) -> dict[str, Any]:
+    """Goes on with a training that was interrupted, from its last whole checkpoint.
+
+    The finished run is bit for bit the one that was never interrupted.
+
+    Args:
+        path: the run folder.
+        data_dir: where extracted archives lie; None for where they lay when the training began.
+        device: "auto", "cpu", "gpu" or "gpu:N".
+        settings: what to save and print.
+
+    Returns:
+        The run's summary, as `--json` prints it.
+
+    Raises:
+        RunError: when there is nothing to go on with: no run, a finished one, or another data set than before.
+    """
+    from tinysight.data.source import load_again
+
+    settings = settings or Settings()
+    run = open_run(path, finished=False)
+    if run.is_finished and not read_summary(run)["interrupted"]:
+        raise RunError(f"the run '{path}' is finished; there is nothing to resume")
+    recipe = load_recipe(str(run.recipe))
+    described = read_json(run.data)
+    data = load_again(described, data_dir)
+    split = split_for_training(recipe, data)
+    if not same_split(run.splits, split) or described["train_counts"] != split.train_counts().tolist():
+        raise RunError(f"the data set {data.name} is not the one that the run '{path}' was trained on")
+    from tinysight.training.backend import choose_backend
+
+    choose_backend(device)
+    from tinysight.training.checkpoints import read_newest
+
+    checkpoint, damaged = read_newest(run.checkpoints)
+    for found in damaged:
+        settings.say(f"{found.name} is damaged; going on from the one before it")
+    if checkpoint is None:
+        settings.say("no checkpoint yet: starting from the beginning")
+    else:
+        settings.say(f"going on after epoch {checkpoint.epoch}, step {checkpoint.step}")
+    run.finished_marker.unlink(missing_ok=True)
+    return _fit_and_finish(
+        run, recipe, data, split, _build(recipe, data), read_json(run.environment), checkpoint, settings
+    )
+
+
+def _build(recipe: Recipe, data: DataSet) -> Any:
+    import keras
+
+    from tinysight.models.registry import build_net
+
+    keras.utils.set_random_seed(recipe.seed)
+    return build_net(recipe, data.image_shape, len(data.class_names))
+
+
+def _fit_and_finish(
+    run: Run,
+    recipe: Recipe,
+    data: DataSet,
+    split: TrainingSplit,
+    net: Any,
+    environment: dict[str, Any],
+    checkpoint: Checkpoint | None,
+    settings: Settings,
+    budget: TimeBudget | None = None,
+) -> dict[str, Any]:
+    try:
+        from tinysight.training.fit import fit
+
+        result = fit(
+            recipe,
+            net,
+            split.images,
+            # Scoring it each epoch would take time from the budget; it is scored at the end.
+            None if budget else split.validation,
+            rows=split.train_indices,
+            history_path=run.history,
+            checkpoints=None if budget else run.checkpoints,
+            checkpoint_minutes=settings.checkpoint_minutes,
+            resume=checkpoint,
+            budget=budget,
+            quiet=settings.quiet,
+        )
+    except KeyboardInterrupt:
+        raise TrainingInterruptedError("interrupted before the first epoch was whole: nothing was kept") from None
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise TrainingStoppedError(f"the disk is full: {run.folder} holds what was written before") from None
+        raise
+    if budget is not None:
+        recipe = budget.recorded(recipe)
+        write_text(run.recipe, to_toml(recipe, header(run, f"Chosen and recorded by --minutes {settings.minutes:g}.")))
+    if result.interrupted:
+        settings.say(f"interrupted: keeping epoch {result.epochs_completed} of {recipe.epochs}, the last whole one")
+    environment |= {
+        "seconds": result.seconds,
+        "epochs_completed": result.epochs_completed,
+        "interrupted": result.interrupted,
+        "peak_memory_bytes": _peak_memory(),
+    }
+    write_json(run.environment, environment)
+    summary = finish(run, recipe, data, split, net, environment, settings)
+    if settings.report:
+        from tinysight.report.render import write_report
+
+        write_report(run, quick=True, data=data)
+        # The page is of a finished run; the marker is written anew, so that it stays the last file.
+        run.finish(summary)
+    return summary
+
+
+def _fit_into(
+    minutes: float, started: float, recipe: Recipe, split: TrainingSplit, say: Say
+) -> tuple[Recipe, TimeBudget]:
+    """The net that is best in that time on this machine, and the clock that trains it."""
+    from tinysight.training.plan import CANDIDATES, make_budget, make_plan
+
+    deadline = started + 60 * minutes
+    plan = make_plan(recipe, split.images, split.train_indices, CANDIDATES, deadline)
+    epochs = plan.num_images / split.num_train
+    say(f"--minutes {minutes:g}: widths {'-'.join(map(str, plan.recipe.widths))} for about {epochs:.1f} epochs")
+    return plan.recipe.replace(epochs=max(1, round(epochs))), make_budget(plan, deadline)
+
+
+def _peak_memory() -> int | None:
+    """The largest resident size of this process so far, bytes; None where the platform does not tell."""
+    import sys
+
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
