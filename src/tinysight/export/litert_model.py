@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ from numpy.typing import NDArray
 
 from tinysight.errors import ModelError
 from tinysight.export.embedded import read_info
+from tinysight.native_output import without_native_stderr
 
 
 def require_litert() -> None:
@@ -48,7 +45,8 @@ class LiteRTModel:
 
         self.path, self.info = path, read_info(path)
         try:
-            with _without_native_stderr():
+            # The runtime announces its delegate there.
+            with without_native_stderr():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=num_threads)
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"'{path}' cannot be read as LiteRT: {' '.join(str(error).split())[:200]}") from None
@@ -84,7 +82,7 @@ class LiteRTModel:
         return np.asarray(self._interpreter.get_tensor(self._output), np.float32)
 
     def _resize(self, shape: tuple[int, ...]) -> None:
-        with _without_native_stderr():
+        with without_native_stderr():
             self._interpreter.resize_tensor_input(self._input, shape)
             self._interpreter.allocate_tensors()
         self._batch_size = shape[0]
@@ -101,18 +99,3 @@ def _only_ends(interpreter: Any, path: Path) -> tuple[int, int]:
     if int(inputs[0]["shape_signature"][0]) != -1:
         raise ModelError(f"'{path}' takes batches of {inputs[0]['shape_signature'][0]} images only; expected any size")
     return int(inputs[0]["index"]), int(outputs[0]["index"])
-
-
-@contextlib.contextmanager
-def _without_native_stderr() -> Iterator[None]:
-    """The runtime announces its delegate on file descriptor 2, and has no setting for that."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)

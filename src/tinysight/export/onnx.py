@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from tinysight.errors import ModelError
 from tinysight.files import atomic_path
+from tinysight.native_output import without_native_stderr
 from tinysight.serving.model_info import METADATA_KEY, ModelInfo, to_json
-from tinysight.training.backend import without_native_stderr
 
 # What a float file may differ from Keras, as the largest difference of any probability.
 TOLERANCE = 1e-4

@@ -9,9 +9,10 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tinysight.errors import InvalidValueError, UnknownNameError
+from tinysight.native_output import without_native_stderr
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DeviceChoice = Literal["auto", "cpu", "gpu"]
@@ -50,7 +51,8 @@ def choose_backend(device: str = "auto") -> str:
         elif index is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
         os.environ["KERAS_BACKEND"] = _backend_name(kind)
-    with without_native_stderr():
+    with without_native_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         import keras
     name: str = keras.backend.backend()
     if name == "tensorflow":
@@ -105,30 +107,6 @@ def _quiet_native_logs() -> None:
     # Set explicitly, so that TensorFlow need not announce its default.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-
-
-class without_native_stderr:  # noqa: N801 - reads as a statement
-    """Drops what native libraries print while they are imported; Python's own errors still come through."""
-
-    def __enter__(self) -> None:
-        self.saved: int | None = None
-        try:
-            sys.stderr.flush()
-            self.saved = os.dup(2)
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 2)
-            os.close(null)
-        except (OSError, ValueError, AttributeError):
-            self.saved = None
-        self.filters = warnings.catch_warnings()
-        self.filters.__enter__()
-        warnings.simplefilter("ignore")
-
-    def __exit__(self, *error: Any) -> None:
-        self.filters.__exit__(*error)
-        if self.saved is not None:
-            os.dup2(self.saved, 2)
-            os.close(self.saved)
 
 
 def _grow_memory() -> None:
