@@ -131,6 +131,13 @@ def _jpeg(mode: str = "RGB", **options: Any) -> Callable[[Generator, int, int], 
     return make
 
 
+def _ycck(generator: Generator, height: int, width: int) -> bytes:
+    """CMYK whose marker says that it is kept as brightness, two colours and black."""
+    data = bytearray(_jpeg("CMYK")(generator, height, width))
+    data[data.index(b"Adobe") + 11] = 2
+    return bytes(data)
+
+
 def _palette(generator: Generator, height: int, width: int, num: int) -> Image.Image:
     return picture(generator, height, width, "RGB").quantize(num, Image.Quantize.MEDIANCUT)
 
@@ -227,6 +234,7 @@ KINDS: dict[str, Callable[[Generator, int, int], bytes]] = {
     "jpeg-progressive": _jpeg(progressive=True),
     "jpeg-grey": _jpeg("L"),
     "jpeg-cmyk": _jpeg("CMYK"),
+    "jpeg-ycck": _ycck,
     "jpeg-turned": _turned("JPEG", quality=90),
     "jpeg-profile": _profiled("JPEG", quality=90),
     "webp-lossy": _webp("RGB", quality=80),

@@ -198,9 +198,22 @@ class TestRule:
         plain = np.asarray(Image.open(io.BytesIO(data)))
         np.testing.assert_array_equal(decode_image(data, (32, 32, 3)), reference(plain, (32, 32, 3)))
 
-    def test_grey_and_cmyk_jpeg(self) -> None:
+    def test_grey_jpeg(self) -> None:
         grey = encode(Image.new("L", (8, 8), 77), "JPEG")
         assert (decode_image(grey, (4, 4, 3)) == 77).all()
+
+    @pytest.mark.parametrize("transform", [0, 2], ids=["CMYK", "YCCK"])
+    def test_jpeg_of_four_inks(self, transform: int) -> None:
+        pixels = RNG.integers(0, 256, (150, 40, 4), dtype=np.uint8)
+        data = bytearray(encode(Image.fromarray(pixels, "CMYK"), "JPEG", quality=100, subsampling=0))
+        marker = data.index(b"Adobe")
+        # The marker's last byte says how the inks are kept.
+        data[marker + 11] = transform
+        light = 255 - np.asarray(Image.open(io.BytesIO(data))).astype(int)
+        expected = light[..., :3] * light[..., 3:] // 255
+        np.testing.assert_array_equal(decode_image(bytes(data), (150, 40, 3)), expected)
+
+    def test_cyan_takes_red(self) -> None:
         cmyk = encode(Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "JPEG")
         assert np.abs(decode_image(cmyk, (4, 4, 3)).astype(int) - [0, 255, 255]).max() <= 2
 

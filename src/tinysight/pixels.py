@@ -227,8 +227,10 @@ def _to_opaque(image: PillowImage) -> PillowImage:
         return image
     if image.mode == "1":
         return image.convert("L")
-    if image.mode in ("P", "CMYK"):
+    if image.mode == "P":
         return image.convert("RGB")
+    if image.mode == "CMYK":
+        return _by_strips(image, _inks_to_rgb)
     raise ImageError(f"has pixels of kind {image.mode}, which is not supported; save it as RGB or grey")
 
 
@@ -244,18 +246,33 @@ def _grey_16_to_8(image: PillowImage) -> PillowImage:
 
 
 def _over_white(image: PillowImage) -> PillowImage:
-    """RGBA to RGB: (colour * alpha + 255 * (255 - alpha) + 127) // 255, which never leaves 16 bits."""
+    return _by_strips(image, _alpha_over_white)
+
+
+def _by_strips(image: PillowImage, convert: Callable[[NDArray[np.uint16]], NDArray[np.uint16]]) -> PillowImage:
+    """RGB by a formula on the pixels, few rows at a time, as the values between are twice as large."""
     from PIL import Image
 
     result = Image.new("RGB", image.size)
     for top in range(0, image.height, _STRIP_ROWS):
         strip = image.crop((0, top, image.width, min(top + _STRIP_ROWS, image.height)))
-        pixels = np.asarray(strip).astype(np.uint16)
-        colour, alpha = pixels[..., :3], pixels[..., 3:]
-        # The white part comes first: colour * alpha plus it is at most 65,152, in either order of summing.
-        mixed = 255 * (255 - alpha) + 127 + colour * alpha
-        result.paste(Image.fromarray((mixed // 255).astype(np.uint8)), (0, top))
+        pixels = convert(np.asarray(strip).astype(np.uint16))
+        result.paste(Image.fromarray(pixels.astype(np.uint8)), (0, top))
     return result
+
+
+def _alpha_over_white(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """RGBA to RGB: (colour * alpha + 255 * (255 - alpha) + 127) // 255, which never leaves 16 bits."""
+    colour, alpha = pixels[..., :3], pixels[..., 3:]
+    # The white part comes first: colour * alpha plus it is at most 65,152, in either order of summing.
+    mixed = 255 * (255 - alpha) + 127 + colour * alpha
+    return mixed // 255
+
+
+def _inks_to_rgb(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """CMYK to RGB as Chromium does it: what cyan, magenta or yellow lets through, times what black does, cut off."""
+    light = 255 - pixels
+    return light[..., :3] * light[..., 3:] // 255
 
 
 def _on_white_canvas(image: PillowImage, covered: tuple[int, ...]) -> PillowImage:
