@@ -201,6 +201,16 @@ def test_an_interrupted_run_says_which_epoch_it_is(tmp_path, data):
     assert "interrupted: the model is that of epoch 2 of 3" in report.notices[0]
 
 
+def test_a_training_writes_its_page_before_its_marker(tmp_path, data):
+    made = make_run(tmp_path / "ending", data)
+    summary = read_json(made.run.finished_marker)
+    made.run.finished_marker.unlink()
+    report = write_report(made.run, quick=True, data=data, summary=summary)
+    assert report.notices == ()
+    assert dict(report.making.facts)["parameters"] == "1,234"
+    assert not made.run.is_finished
+
+
 def test_validation_on_the_test_split_is_said_plainly(tmp_path, data):
     made = make_run(tmp_path / "tutorial", data, validation="test")
     write_report(made.run, quick=True, data=data)

@@ -1,4 +1,4 @@
-"""What is written into a run folder when its training is over: models, predictions, figures, plots, the summary."""
+"""What is written into a run folder when its training is over: models, predictions, figures, plots, the report."""
 
 from __future__ import annotations
 
@@ -68,6 +68,10 @@ def finish(
         "seed": recipe.seed,
         "samples": _samples(predictions["test"], data.class_names),
     }
+    if settings.report:
+        from tinysight.report.render import write_report
+
+        write_report(run, quick=True, data=data, summary=summary)
     run.finish(summary)
     return summary
 

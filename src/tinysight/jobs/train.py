@@ -176,14 +176,7 @@ def _fit_and_finish(
         "peak_memory_bytes": _peak_memory(),
     }
     write_json(run.environment, environment)
-    summary = finish(run, recipe, data, split, net, environment, settings)
-    if settings.report:
-        from tinysight.report.render import write_report
-
-        write_report(run, quick=True, data=data)
-        # The page is of a finished run; the marker is written anew, so that it stays the last file.
-        run.finish(summary)
-    return summary
+    return finish(run, recipe, data, split, net, environment, settings)
 
 
 def _fit_into(

@@ -30,7 +30,7 @@ from tinysight.report.galleries import (
 from tinysight.report.making import Command, Making, commands_of, making_of
 from tinysight.report.trust import Trust, trust_of
 from tinysight.report.words import counted, percent
-from tinysight.runs import Run
+from tinysight.runs import Run, read_summary
 from tinysight.training.history import Row, read_history
 
 # Beyond so many classes the page shows those with most mistakes; the whole matrix is in its JSON.
@@ -128,17 +128,21 @@ def load_images(run: Run, data_dir: Any = None) -> tuple[DataSet | None, str]:
     return data, ""
 
 
-def read_content(run: Run, data: DataSet | None, missing: str = "") -> Report:
+def read_content(
+    run: Run, data: DataSet | None, missing: str = "", *, summary: Mapping[str, Any] | None = None
+) -> Report:
     """The records of a run's page.
 
     Args:
         run: a run with at least its recipe, environment and data description.
         data: its images, or None where they are not at hand; the page then has no pictures of them.
         missing: why not.
+        summary: of a training that is about to be marked as finished; None to go by the run's own marker.
     """
     recipe, described = load_recipe(str(run.recipe)), read_json(run.data)
     environment = read_json(run.environment)
-    summary = read_json(run.finished_marker) if run.is_finished else {}
+    if summary is None:
+        summary = read_summary(run) if run.is_finished else {}
     rows = read_history(run.history) if run.history.is_file() else []
     predictions = read_predictions(run.predictions) if run.predictions.is_file() else {}
     metrics = read_json(run.metrics) if run.metrics.is_file() and predictions else {}
@@ -152,7 +156,7 @@ def read_content(run: Run, data: DataSet | None, missing: str = "") -> Report:
         run_name=run.name,
         folder=str(run.folder),
         class_names=tuple(described["class_names"]),
-        notices=_notices(run, rows, environment, recipe, missing, analysis),
+        notices=_notices(run, bool(summary), rows, environment, recipe, missing, analysis),
         validation=teacher.validation(described["validation"], described["num_validation"]),
         was_validated_on_test=described["validation"] == "test",
         fitting=tuple(teacher.fitting(rows, recipe.metric, described["validation"])),
@@ -167,10 +171,16 @@ def read_content(run: Run, data: DataSet | None, missing: str = "") -> Report:
 
 
 def _notices(
-    run: Run, rows: Sequence[Row], environment: Mapping[str, Any], recipe: Recipe, missing: str, analysis: Analysis
+    run: Run,
+    is_finished: bool,
+    rows: Sequence[Row],
+    environment: Mapping[str, Any],
+    recipe: Recipe,
+    missing: str,
+    analysis: Analysis,
 ) -> tuple[str, ...]:
     notices = []
-    if not run.is_finished:
+    if not is_finished:
         done = f"{counted(len(rows), 'epoch')} of {recipe.epochs}" if rows else "no whole epoch"
         notices.append(
             f"This run did not finish: {done} were completed before it died. The page shows what there is."

@@ -38,6 +38,7 @@ def write_report(
     data: DataSet | None = None,
     data_dir: str | Path | None = None,
     label_folds: int = 0,
+    summary: Mapping[str, Any] | None = None,
     say: Say = lambda text: None,
 ) -> Report:
     """Writes the run's report.html and MODEL_CARD.md.
@@ -50,6 +51,8 @@ def write_report(
         data_dir: where extracted archives lie; None for where they lay when the run was trained.
         label_folds: into how many folds the training images are cut to check their labels, each a training of its own;
             0 to check held-out labels alone.
+        summary: of a training that is about to be marked as finished, so that the marker stays the last file; None to
+            go by the marker.
         say: takes lines for a person.
 
     Returns:
@@ -62,7 +65,7 @@ def write_report(
         say(f"the page has no pictures of the images: {missing}")
     if not quick and data is not None and run.is_finished:
         _analyze(run, data, data_dir, label_folds, say)
-    report = read_content(run, data, missing)
+    report = read_content(run, data, missing, summary=summary)
     write_text(run.report, render_report(report))
     write_model_card(run, report)
     return report
