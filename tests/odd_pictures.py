@@ -13,7 +13,9 @@ import numpy as np
 from PIL import Image, ImageCms
 
 Generator = np.random.Generator
-SIZES = ((32, 32), (28, 28), (1, 1), (1, 77), (90, 1), (31, 57), (64, 48), (133, 200), (3, 400), (301, 250))
+SIZES = ((32, 32), (28, 28), (1, 1), (1, 77), (90, 1), (31, 57), (64, 48), (3, 400), (133, 200), (301, 250))
+# Large ones are rare, as a picture's time is that of its pixels.
+SHARES = (*[0.12] * 8, 0.02, 0.02)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +25,10 @@ class Picture:
     Attributes:
         name: its kind, then its number.
         data: the bytes.
-        is_exact: whether its format leaves a decoder no freedom, so that every program must see the same pixels.
     """
 
     name: str
     data: bytes
-    is_exact: bool
 
 
 def odd_pictures(num: int, seed: int = 11) -> Iterator[Picture]:
@@ -37,9 +37,9 @@ def odd_pictures(num: int, seed: int = 11) -> Iterator[Picture]:
     kinds = list(KINDS.items())
     for number in range(num):
         kind, make = kinds[number % len(kinds)]
-        height, width = SIZES[int(generator.integers(len(SIZES)))]
+        height, width = SIZES[int(generator.choice(len(SIZES), p=SHARES))]
         data = make(generator, height, width)
-        yield Picture(name=f"{kind}-{number}", data=data, is_exact=not kind.startswith(LOSSY))
+        yield Picture(name=f"{kind}-{number}", data=data)
 
 
 def texture(generator: Generator, height: int, width: int, channels: int) -> np.ndarray:
@@ -139,7 +139,7 @@ def _ycck(generator: Generator, height: int, width: int) -> bytes:
 
 
 def _palette(generator: Generator, height: int, width: int, num: int) -> Image.Image:
-    return picture(generator, height, width, "RGB").quantize(num, Image.Quantize.MEDIANCUT)
+    return picture(generator, height, width, "RGB").quantize(num, Image.Quantize.FASTOCTREE)
 
 
 def _palette_alpha(generator: Generator, height: int, width: int) -> bytes:
@@ -176,7 +176,7 @@ def _gamma(generator: Generator, height: int, width: int) -> bytes:
 def _gif(generator: Generator, height: int, width: int) -> bytes:
     if generator.integers(2):
         return encode(_palette(generator, height, width, 64), "GIF", transparency=5)
-    frames = [picture(generator, height, width, "RGB") for _ in range(3)]
+    frames = [_palette(generator, height, width, 64) for _ in range(3)]
     return encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
 
 
@@ -206,7 +206,6 @@ def _webp(mode: str, **options: Any) -> Callable[[Generator, int, int], bytes]:
     return lambda generator, height, width: encode(picture(generator, height, width, mode), "WebP", **options)
 
 
-LOSSY = ("jpeg", "webp-lossy")
 KINDS: dict[str, Callable[[Generator, int, int], bytes]] = {
     "png-colour": _png("RGB"),
     "png-grey": _png("L"),

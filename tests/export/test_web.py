@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import hashlib
 import json
-import os
 import re
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +21,7 @@ from chromium import Visit, open_browser, visit
 from digit_run import make_digit_run, write_linear_model
 from odd_pictures import KINDS, Picture, encode, odd_pictures, raw_png
 from PIL import Image
+from web_site import ask, static_host
 
 from tinysight.errors import ImageError, ModelError, RunError
 from tinysight.export import web
@@ -36,8 +32,6 @@ from tinysight.serving.heatmap import occlusion_map
 from tinysight.serving.model_info import ModelInfo
 from tinysight.serving.predictor import Predictor
 
-# Three of every kind; docs/web.md has the figures of 1,000.
-NUM_PICTURES = int(os.environ.get("TINYSIGHT_NUM_PICTURES", str(3 * len(KINDS))))
 TOLERANCE = 1e-4
 # What Playwright itself says.
 BLOCKED = ("Service Worker registration blocked",)
@@ -77,21 +71,6 @@ def browser() -> Iterator[Any]:
         yield opened
 
 
-@contextmanager
-def static_host(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`python -m http.server`, and where it listens."""
-    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    try:
-        assert process.stdout is not None
-        found = re.search(rb"port (\d+)", process.stdout.readline())
-        assert found is not None
-        yield process, f"http://127.0.0.1:{int(found[1])}"
-    finally:
-        process.kill()
-        process.communicate()
-
-
 @pytest.fixture(scope="module")
 def host(folder: Path) -> Iterator[str]:
     with static_host(folder.parents[1]) as (_, url):
@@ -103,30 +82,6 @@ def page(browser: Any, host: str) -> Iterator[Visit]:
     with visit(browser, f"{host}/some/where/") as visited:
         visited.wait_for_model()
         yield visited
-
-
-ASK = """async ([files, task, index]) => {
-  const engine = await import('./engine.js');
-  const found = [];
-  for (const file of files) {
-    const picture = new Blob([Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0))]);
-    try {
-      if (task === 'heat') found.push([...(await engine.explain(picture, index)).heat]);
-      else found.push({ pixels: [...await engine.read(picture)], scores: [...await engine.scores(picture)] });
-    } catch (error) {
-      found.push({ refused: error.message, kind: error.constructor.name });
-    }
-  }
-  return found;
-}"""
-
-
-def ask(page: Visit, files: list[bytes], task: str = "scores", index: int = 0) -> list[Any]:
-    answers: list[Any] = []
-    for start in range(0, len(files), 40):
-        part = [base64.b64encode(file).decode() for file in files[start : start + 40]]
-        answers += page.page.evaluate(ASK, [part, task, index])
-    return answers
 
 
 class TestFolder:
@@ -187,28 +142,6 @@ class TestFolder:
 
 @pytest.mark.browser
 class TestSameAnswers:
-    def test_as_python(self, page: Visit, colour_run: Run) -> None:
-        """The pixels too: they are the same bit by bit, CMYK apart, whose formula is the browser's own."""
-        predictor = Predictor(colour_run.onnx_model)
-        pictures = list(odd_pictures(NUM_PICTURES))
-        images = np.stack([decode_image(each.data, predictor.info.image_shape) for each in pictures])
-        scores = predictor.predict(images)
-        for each, answer, image, expected in zip(
-            pictures, ask(page, [each.data for each in pictures]), images, scores, strict=True
-        ):
-            assert "refused" not in answer, f"{each.name}: {answer}"
-            pixels = np.array(answer["pixels"], np.uint8).reshape(image.shape)
-            if each.name.startswith("jpeg-cmyk"):
-                assert np.abs(pixels.astype(int) - image).max() <= 1
-                continue
-            if each.is_exact:
-                np.testing.assert_array_equal(pixels, image, err_msg=each.name)
-            assert np.abs(np.array(answer["scores"]) - expected).max() <= TOLERANCE, each.name
-            best = np.sort(expected)[-2:]
-            assert int(np.argmax(answer["scores"])) == int(expected.argmax()) or best[1] - best[0] < TOLERANCE, (
-                each.name
-            )
-
     def test_grey_model(self, browser: Any, tmp_path: Path) -> None:
         run = make_digit_run(tmp_path / "run")
         site = write_web(run, tmp_path / "site").parent
@@ -217,11 +150,9 @@ class TestSameAnswers:
         images = [decode_image(each.data, predictor.info.image_shape) for each in pictures]
         with static_host(site) as (_, url), visit(browser, url) as page:
             for each, image, answer in zip(pictures, images, ask(page, [p.data for p in pictures]), strict=True):
-                came = np.array(answer["pixels"], int).reshape(image.shape)
-                assert np.abs(came - image).max() <= (each.name.startswith("jpeg-cmyk")), each.name
-                if not each.name.startswith("jpeg-cmyk"):
-                    (expected,) = predictor.predict(image[np.newaxis])
-                    assert np.abs(np.array(answer["scores"]) - expected).max() <= TOLERANCE
+                np.testing.assert_array_equal(answer["pixels"], image.ravel(), err_msg=each.name)
+                (expected,) = predictor.predict(image[np.newaxis])
+                assert np.abs(np.array(answer["scores"]) - expected).max() <= TOLERANCE, each.name
 
     @pytest.mark.parametrize("orientation", range(1, 9))
     def test_every_orientation(self, page: Visit, orientation: int) -> None:
@@ -231,7 +162,7 @@ class TestSameAnswers:
         files = [encode(image, kind, exif=exif.tobytes(), quality=95) for kind in ("PNG", "JPEG", "WebP")]
         for file, answer in zip(files, ask(page, files), strict=True):
             expected = decode_image(file, (36, 30, 3))
-            assert np.abs(np.array(answer["pixels"]).reshape(36, 30, 3) - expected.astype(int)).max() <= 1
+            np.testing.assert_array_equal(answer["pixels"], expected.ravel())
 
     def test_heat_map(self, page: Visit, colour_run: Run) -> None:
         predictor = Predictor(colour_run.onnx_model)
