@@ -163,6 +163,26 @@ class Run:
         write_json(self.finished_marker, summary)
 
 
+class SeedRuns:
+    """The folder of trainings that differ in their seed alone: a run folder each, and what they came to together.
+
+    Args:
+        folder: where it lies.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def record(self) -> Path:
+        """Every training's summary and the figures over all of them, JSON; written anew after each training."""
+        return self.folder / "seeds.json"
+
+    def run(self, seed: int) -> Run:
+        """The training with that seed."""
+        return Run(self.folder / f"seed-{seed}")
+
+
 # Export format -> what its file, or folder, is called.
 EXPORT_NAMES = {
     "onnx": "model.onnx",
@@ -247,6 +267,8 @@ def open_run(path: str | Path, *, finished: bool = True) -> Run:
         raise RunError(
             f"no run at '{path}': expected the folder that `tinysight train` printed, as in runs/NAME-DATE-TIME"
         )
+    if SeedRuns(path).record.is_file():
+        raise RunError(f"'{path}' holds one run for each of several seeds: name one of them, as in {path}/seed-0")
     if not run.recipe.is_file():
         raise RunError(f"'{path}' is no run folder: it has no {run.recipe.name}")
     if finished and not run.is_finished:

@@ -34,6 +34,7 @@ def _known_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option("--batch-size", type=int, help="Images a step.")
 @click.option("--learning-rate", type=float, help="The highest rate that the schedule reaches.")
 @click.option("--seed", type=int, help="Of weights, order, splits, dropout and augmentation.")
+@click.option("--seeds", type=click.IntRange(2), metavar="N", help="Train N times, with --seed and those that follow.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any field of the recipe; repeatable.")
 @click.option("--minutes", type=click.FloatRange(0.05), help="Train the best net that fits into so much time.")
 @click.option("--out", type=click.Path(), help="The run folder; without it, a new one under runs/.")
@@ -72,7 +73,7 @@ def train(
     if as_json:
         print_json(summary)
     else:
-        click.echo(describe(summary))
+        click.echo(describe(summary) if options["seeds"] is None else describe_seeds(summary))
     if summary["interrupted"]:
         ctx.exit(130)
 
@@ -95,6 +96,8 @@ def _train(
     from tinysight.recipe import DEFAULT_RECIPE, load_recipe, parse_assignments
     from tinysight.verbs import train as verb
 
+    if options["seeds"] is not None and options["minutes"] is not None:
+        raise InvalidValueError("--seeds and --minutes exclude each other: by the clock no training can be had again")
     changes = {key: options[key] for key in SHORTCUTS if options[key] is not None}
     assigned = parse_assignments(assignments)
     for key in changes.keys() & assigned.keys():
@@ -103,9 +106,10 @@ def _train(
     loaded = load_recipe(recipe or DEFAULT_RECIPE, **changes)
     anything = recipe is None and "data" not in changes
     data = choose_data(loaded, options["data_dir"], anything=anything, say=settings.say)
-    return verb.train(
-        loaded, data, out=options["out"], data_dir=options["data_dir"], device=options["device"], settings=settings
-    )
+    where = {name: options[name] for name in ("out", "data_dir", "device")}
+    if options["seeds"] is not None:
+        return verb.train_seeds(options["seeds"], loaded, data, settings=settings, **where)
+    return verb.train(loaded, data, settings=settings, **where)
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -127,3 +131,30 @@ def describe(summary: dict[str, Any]) -> str:
             f"next          tinysight predict {folder} IMAGE...    tinysight evaluate {folder}",
         ]
     )
+
+
+def describe_seeds(record: dict[str, Any]) -> str:
+    """The end of several trainings for a person."""
+    lines = [
+        f"seed {run['seed']:<8} test accuracy {run['test_accuracy']:.2%}  test loss {run['test_loss']:.4f}"
+        f"  {run['seconds']:.1f} s  {run['run']}{'  (interrupted)' if run['interrupted'] else ''}"
+        for run in record["runs"]
+    ]
+    aggregate = record["aggregate"]
+    if aggregate is not None:
+        lines += _over_seeds(aggregate["test_accuracy"], aggregate["test_loss"])
+    return "\n".join([*lines, f"runs          {record['folder']}  (a folder each, and seeds.json)"])
+
+
+def _over_seeds(accuracy: dict[str, Any], loss: dict[str, Any]) -> list[str]:
+    if accuracy["std"] is None:
+        return ["one whole training: neither spread nor interval"]
+    low, high = accuracy["interval"]
+    return [
+        f"test accuracy {accuracy['mean']:.2%} on average over {accuracy['n']} seeds, standard deviation"
+        f" {accuracy['std']:.2%}, {accuracy['min']:.2%} to {accuracy['max']:.2%}",
+        f"              95 % interval of the mean {low:.2%} to {high:.2%}, by Student's t: of training again, on the"
+        " same images",
+        f"test loss     {loss['mean']:.4f} on average, standard deviation {loss['std']:.4f},"
+        f" {loss['min']:.4f} to {loss['max']:.4f}",
+    ]
