@@ -12,10 +12,12 @@ from typing import Any
 import click
 
 from tinysight.errors import TinysightError, UnknownNameError
+from tinysight.training.backend import own_process
 
 # Command -> (module with a click command of the same name, help line). The order is the order of `--help`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("tinysight.cli.train", "Train, evaluate and save a model: the main job."),
+    "lr-find": ("tinysight.cli.lr_find", "Find a learning rate in a few steps."),
     "evaluate": ("tinysight.cli.evaluate", "Score a run on held-out images, each counted once."),
     "report": ("tinysight.cli.report", "Write one page: how good, how sure, where it fails."),
     "compare": ("tinysight.cli.compare", "Put runs side by side and test their difference."),
@@ -84,6 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")
+    own_process()
     try:
         status = tinysight.main(args=arguments, prog_name="tinysight", standalone_mode=False)
     except click.exceptions.Exit as stop:
