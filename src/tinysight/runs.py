@@ -105,6 +105,11 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files, in `train` and `validation` (with `--tensorboard`)."""
+        return self.folder / "tensorboard"
+
+    @property
     def exports(self) -> Path:
         return self.folder / "exports"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,10 @@ def train_seeds(
             seed = recipe.seed + number
             settings.say(f"training {number + 1} of {num_seeds}, seed {seed}")
             where = folder.run(seed).folder
+            own = _settings_of(settings, folder)
             try:
                 summary = train(
-                    recipe.replace(seed=seed), data, out=where, data_dir=data_dir, device=device, settings=settings
+                    recipe.replace(seed=seed), data, out=where, data_dir=data_dir, device=device, settings=own
                 )
             except (KeyboardInterrupt, TrainingInterruptedError):
                 if not summaries:
@@ -73,6 +75,13 @@ def train_seeds(
                 break
             _forget_nets()
     return record
+
+
+def _settings_of(settings: Settings, folder: SeedRuns) -> Settings:
+    """The event files of several trainings in a folder of their own, as all have runs named after their seeds."""
+    if not settings.tensorboard:
+        return settings
+    return replace(settings, tensorboard=Path(settings.tensorboard) / folder.folder.resolve().name)
 
 
 @contextlib.contextmanager

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinysight.live.following import LivePage
 
 Say = Callable[[str], None]
 
@@ -18,6 +23,10 @@ class Settings:
         report: whether to write the report page too, as far as it is quick.
         checkpoint_minutes: time between checkpoints within an epoch.
         minutes: time to train for instead of the recipe's epochs; what fits into it is chosen.
+        callbacks: Keras callbacks of a person's own, beside those that every training has.
+        tensorboard: where TensorBoard's event files go, in a folder named after the run; "" for the run folder, None
+            for none.
+        live: the page that follows the training, or None.
         say: takes lines for a person.
     """
 
@@ -26,4 +35,7 @@ class Settings:
     report: bool = True
     checkpoint_minutes: float = 5.0
     minutes: float | None = None
+    callbacks: Sequence[Any] = ()
+    tensorboard: str | Path | None = None
+    live: LivePage | None = None
     say: Say = lambda text: None

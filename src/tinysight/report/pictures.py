@@ -12,6 +12,8 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight.png import png_uri
+
 # Larger ones are shrunk, and as photographs they are stored as JPEG.
 MAX_SIDE = 96
 # From black over red and yellow to white: dark is quiet, bright is hot, in grey print too.
@@ -29,15 +31,12 @@ def data_uri(image: NDArray[np.uint8], max_side: int | None = MAX_SIDE) -> str:
 
     pixels = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     picture = Image.fromarray(np.ascontiguousarray(pixels))
-    buffer = io.BytesIO()
     if max_side is not None and max(picture.size) > max_side:
+        buffer = io.BytesIO()
         picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         picture.save(buffer, format="JPEG", quality=85)
-        kind = "jpeg"
-    else:
-        picture.save(buffer, format="PNG", compress_level=9)
-        kind = "png"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+        return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return png_uri(image)
 
 
 def heat_overlay(image: NDArray[np.uint8], heat: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinysight.data import check
 from tinysight.data.check import Finding, Subject
@@ -22,6 +19,7 @@ from tinysight.data.source import decode, decode_archive, list_images
 from tinysight.errors import DataError, InvalidValueError
 from tinysight.files import write_text
 from tinysight.images import ImageSet
+from tinysight.png import png_uri
 
 # What marks a page as ours to overwrite.
 _MARK = '<meta name="generator" content="tinysight data check">'
@@ -154,21 +152,12 @@ def _galleries(checked: Checked) -> list[dict[str, Any]]:
     for label, record in enumerate(checked.record["classes"][:_MAX_CLASSES]):
         own = np.flatnonzero(images.labels == label)
         shown = own[np.linspace(0, len(own) - 1, min(len(own), _IMAGES_A_CLASS)).astype(int)] if len(own) else own
-        galleries.append({**record, "pictures": [_picture(images.images[int(i)]) for i in shown]})
+        galleries.append({**record, "pictures": [png_uri(images.images[int(i)]) for i in shown]})
     return galleries
 
 
 def _with_pictures(finding: Finding, images: ImageSet) -> Mapping[str, Any]:
     entries = [dict(entry) for entry in finding.entries[:_MAX_ENTRIES]]
     for entry, places in zip(entries, finding.images, strict=False):
-        entry["pictures"] = [_picture(images.images[i]) for i in places[:_IMAGES_A_CLASS]]
+        entry["pictures"] = [png_uri(images.images[i]) for i in places[:_IMAGES_A_CLASS]]
     return {**check.finding_record(finding), "entries": entries}
-
-
-def _picture(pixels: NDArray[np.uint8]) -> str:
-    """A PNG as a data address."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
