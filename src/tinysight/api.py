@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,7 @@ def train(
     quiet: bool = False,
     save_json: bool = False,
     report: bool = True,
+    callbacks: Sequence[Any] = (),
     **fields: Any,
 ) -> TrainedRun:
     """Trains a recipe, evaluates it on held-out images and saves it: `tinysight train` from Python.
@@ -105,6 +107,8 @@ def train(
         quiet: whether to print no progress on standard error.
         save_json: whether to save architecture JSON and weights HDF5 too.
         report: whether to write the report page too.
+        callbacks: Keras callbacks of your own; their `model` is the one that is trained, from raw pixels on, and its
+            attribute `net` the net.
         **fields: any field of the recipe, as in `epochs=1`.
 
     Returns:
@@ -131,7 +135,7 @@ def train(
         if isinstance(data, DataSet)
         else choose_data(loaded, data_dir, anything=recipe is None and data is None, say=say)
     )
-    settings = verb.Settings(quiet=quiet, save_json=save_json, report=report, say=say)
+    settings = verb.Settings(quiet=quiet, save_json=save_json, report=report, callbacks=callbacks, say=say)
     summary = verb.train(loaded, chosen, out=out, data_dir=data_dir, device=device, settings=settings)
     return TrainedRun(summary["run"])
 

@@ -12,7 +12,7 @@ from tinysight.errors import InvalidValueError
 
 # Options that are fields of the recipe.
 if TYPE_CHECKING:
-    from tinysight.verbs.train import Settings
+    from tinysight.verbs.train import LivePage, Settings
 
 SHORTCUTS = ("data", "model", "epochs", "batch_size", "learning_rate", "seed")
 
@@ -43,6 +43,21 @@ def _known_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option(
     "--checkpoint-minutes", type=float, default=5.0, show_default=True, help="Between checkpoints in an epoch."
 )
+@click.option(
+    "--live",
+    type=click.IntRange(0, 65535),
+    is_flag=False,
+    flag_value=0,
+    metavar="[PORT]",
+    help="Follow it on a page of this machine; without a port, on one that is free.",
+)
+@click.option(
+    "--tensorboard",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="Write TensorBoard's event files into the run, or into a folder of the run's name below DIR.",
+)
 @click.option("--save-json", is_flag=True, help="Also save architecture JSON and weights HDF5, as tutorials do.")
 @click.option("--no-report", is_flag=True, help="Write no report.html.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -61,7 +76,9 @@ def train(
     note = (lambda text: None) if quiet else say
     settings = verb.Settings(
         quiet=quiet, save_json=options["save_json"], report=not options["no_report"],
-        checkpoint_minutes=options["checkpoint_minutes"], minutes=options["minutes"], say=note,
+        checkpoint_minutes=options["checkpoint_minutes"], minutes=options["minutes"],
+        tensorboard=_checked_tensorboard(options["tensorboard"], recipe), live=_live_page(ctx, options["live"]),
+        say=note,
     )  # fmt: skip
     if options["resume"] is not None:
         _refuse_changes(ctx)
@@ -78,9 +95,36 @@ def train(
         ctx.exit(130)
 
 
+def _checked_tensorboard(folder: str | None, recipe: str | None) -> str | None:
+    """An option whose value may be missing takes the word behind it: a recipe there is told from a folder."""
+    from tinysight.recipe import recipe_names
+    from tinysight.verbs import train as verb
+
+    if folder is None:
+        return None
+    if recipe is None and (folder in recipe_names() or folder.endswith(".toml")):
+        raise InvalidValueError(f"--tensorboard took '{folder}' for its folder: name the recipe before it")
+    verb.check_tensorboard()
+    return folder
+
+
+def _live_page(ctx: click.Context, port: int | None) -> LivePage | None:
+    """The page, open until the command ends."""
+    if port is None:
+        return None
+    from tinysight.verbs import train as verb
+
+    page = ctx.with_resource(verb.LivePage(port))
+    say(f"follow the training at {page.url}")
+    return page
+
+
 def _refuse_changes(ctx: click.Context) -> None:
     """A resumed training is the one that was begun: what would change it is refused."""
-    kept = {"resume", "data_dir", "device", "quiet", "as_json", "no_report", "save_json", "checkpoint_minutes"}
+    kept = {
+        "resume", "data_dir", "device", "quiet", "as_json", "no_report", "save_json", "checkpoint_minutes", "live",
+        "tensorboard",
+    }  # fmt: skip
     given = ctx.get_parameter_source
     for name in ctx.params.keys() - kept:
         if given(name) not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
@@ -152,7 +196,7 @@ def _over_seeds(accuracy: dict[str, Any], loss: dict[str, Any]) -> list[str]:
     low, high = accuracy["interval"]
     return [
         f"test accuracy {accuracy['mean']:.2%} on average over {accuracy['n']} seeds, standard deviation"
-        f" {accuracy['std']:.2%}, {accuracy['min']:.2%} to {accuracy['max']:.2%}",
+        f" {100 * accuracy['std']:.2f} points, {accuracy['min']:.2%} to {accuracy['max']:.2%}",
         f"              95 % interval of the mean {low:.2%} to {high:.2%}, by Student's t: of training again, on the"
         " same images",
         f"test loss     {loss['mean']:.4f} on average, standard deviation {loss['std']:.4f},"

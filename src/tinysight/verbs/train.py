@@ -3,5 +3,7 @@
 from tinysight.jobs.seeds import train_seeds
 from tinysight.jobs.settings import Settings
 from tinysight.jobs.train import resume, train
+from tinysight.jobs.watching import check_tensorboard
+from tinysight.live.following import LivePage
 
-__all__ = ["Settings", "resume", "train", "train_seeds"]
+__all__ = ["LivePage", "Settings", "check_tensorboard", "resume", "train", "train_seeds"]
