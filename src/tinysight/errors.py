@@ -8,6 +8,7 @@ TinysightError               exit status 2, one line: what came, what was expect
 │   └── ImageError               one image file that cannot be read
 ├── ModelError               a model that cannot be built, loaded, trained or exported
 ├── RunError                 a run folder that is missing, unfinished or in the way
+├── DiskFullError            a file that did not fit on its disk
 └── TrainingStoppedError     training that went wrong: NaN, infinity, a full disk
     └── TrainingInterruptedError exit status 130: Ctrl-C before there was anything to keep
 
@@ -64,6 +65,10 @@ class ModelError(TinysightError):
 
 class RunError(TinysightError):
     """A run folder that is missing, unfinished or in the way."""
+
+
+class DiskFullError(TinysightError):
+    """A file that did not fit on its disk, or into what its owner may use of it."""
 
 
 class TrainingStoppedError(TinysightError):

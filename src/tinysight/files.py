@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tinysight.errors import TinysightError
+from tinysight.errors import DiskFullError
+
+_PARTIAL = ".partial-"
+# No room on the disk, a quota, or a limit on the size of a file; Windows has no quotas.
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @contextlib.contextmanager
@@ -22,7 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     When the block raises, the temporary file is removed and `path` is left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix="".join(path.suffixes[-2:]), dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="".join(path.suffixes[-2:]), dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -35,11 +39,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TinysightError(f"the disk is full: {path} was not written; free some space and try again") from None
+        if error.errno in _FULL:
+            raise DiskFullError(f"the disk is full: {path} was not written; free some space and try again") from None
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names of files in `folder` survive a power cut, where the system can be asked for that."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes what a killed process left of files that it was writing into `folder`; nobody else may be writing."""
+    for path in folder.glob(f"{_PARTIAL}*") if folder.is_dir() else ():
+        path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> Path:

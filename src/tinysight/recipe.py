@@ -25,6 +25,7 @@ Optimizer = Literal["adam", "adamw", "adamax", "nadam", "rmsprop", "sgd", "muon"
 Schedule = Literal["constant", "exponential", "triangular", "cosine", "one_cycle", "recorded"]
 Validation = Literal["stratified", "last", "test", "none"]
 Flip = Literal["none", "random", "alternating"]
+Keep = Literal["last", "best"]
 
 
 class Recipe(BaseModel):
@@ -78,6 +79,8 @@ class Recipe(BaseModel):
     learning_rate: float = Field(0.001, gt=0, description="the highest rate that the schedule reaches")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and rmsprop")
     nesterov: bool = Field(True, description="Nesterov's momentum, of sgd")
+    kernel_rate: float = Field(0.1, gt=0, description="of muon: the highest rate of convolution kernels")
+    kernel_momentum: float = Field(0.6, ge=0, lt=1, description="of muon: momentum of convolution kernels")
     weight_decay: float = Field(0.0, ge=0, description="decoupled: weights shrink by rate x decay a step; kernels only")
     schedule: Schedule = Field("constant", description="how the rate moves")
     schedule_decay: float = Field(0.9, gt=0, le=1, description="factor an epoch, of schedule=exponential")
@@ -93,6 +96,7 @@ class Recipe(BaseModel):
         "test: the test split, as many tutorials do; none",
     )
     validation_split: float = Field(0.1, gt=0, lt=1, description="share held out, of stratified and last")
+    keep: Keep = Field("last", description="the weights to save: of the last epoch, or of the best by validation")
     flip: Flip = Field("none", description="mirror images: at random, or every second epoch (alternating)")
     translate: int = Field(0, ge=0, le=64, description="shift by up to so many pixels each way")
     cutout: int = Field(0, ge=0, le=64, description="side of a square that is blanked, pixels")
@@ -109,6 +113,9 @@ class Recipe(BaseModel):
             not self.schedule_steps or len(self.schedule_steps) != len(self.schedule_rates) or self.schedule_steps[0]
         ):
             raise ValueError("schedule=recorded needs schedule_steps, from 0 on, and as many schedule_rates")
+        if self.keep == "best" and self.validation in ("test", "none"):
+            why = "would choose by the test images" if self.validation == "test" else "has nothing to choose by"
+            raise ValueError(f"keep=best with validation={self.validation} {why}; try validation=stratified")
         # Keras would count wrongly (categorical_accuracy on integers) or fail within a step.
         coding = self.metric.removesuffix("_accuracy")
         if self.metric != "accuracy" and coding != self.loss.removesuffix("_crossentropy"):

@@ -268,6 +268,11 @@ def load_again(described: Mapping[str, Any], data_dir: str | Path | None = None)
         TinysightError: as `load_data`, when it is gone or changed.
     """
     own = described.get("own")
+    if own is None and described["name"] not in catalog.CATALOG:
+        raise DataError(
+            f"the run was trained on a DataSet made in Python, '{described['name']}', whose images are stored nowhere:"
+            " hand it in, as in run.evaluate(data=...)"
+        )
     if own is None:
         return load_data(described["name"], data_dir or described.get("data_dir"))
     settings = dict(own["settings"])

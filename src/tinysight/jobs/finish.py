@@ -58,6 +58,7 @@ def finish(
         "data": data.name,
         "parameters": net.count_params(),
         "epochs": environment["epochs_completed"],
+        "epoch_kept": environment["epoch_kept"],
         "interrupted": environment["interrupted"],
         "seconds": environment["seconds"],
         "test_accuracy": test["accuracy"].value,

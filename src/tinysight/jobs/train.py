@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinysight.data.validation import TrainingSplit, same_split, split_for_training
-from tinysight.errors import RunError, TrainingInterruptedError, TrainingStoppedError
+from tinysight.data.validation import TrainingSplit, split_for_training
+from tinysight.errors import DiskFullError, InvalidValueError, TrainingInterruptedError, TrainingStoppedError
 from tinysight.files import read_json, write_json, write_text
 from tinysight.images import DataSet
+from tinysight.jobs import going_on
 from tinysight.jobs.finish import finish
 from tinysight.jobs.inputs import header, headline, write_inputs
 from tinysight.jobs.settings import Say, Settings
+from tinysight.jobs.watching import watched
 from tinysight.recipe import Recipe, load_recipe, to_toml
-from tinysight.runs import Run, create_run, open_run, read_summary, refuse_existing
+from tinysight.runs import Run, create_run, refuse_existing
 
 if TYPE_CHECKING:
     from tinysight.training.budget import TimeBudget
@@ -59,6 +60,10 @@ def train(
     from tinysight.training.environment import describe_environment
 
     check_augmentation(recipe, data.image_shape)
+    if settings.minutes is not None and recipe.keep == "best":
+        raise InvalidValueError(
+            "keep=best scores every epoch, which --minutes leaves no time for: leave one of them out"
+        )
     split = split_for_training(recipe, data)
     budget = None
     if settings.minutes is not None:
@@ -66,14 +71,20 @@ def train(
     net = _build(recipe, data)
     recipe = recipe.replace(data=data.name, parameters=net.count_params())
     run = create_run(out, recipe.name)
-    environment = describe_environment(recipe.seed)
+    environment = describe_environment(recipe.seed) | {"minutes": settings.minutes}
     write_inputs(run, recipe, data, split, environment, data_dir)
     say(headline(recipe, data, split, net.count_params()))
-    return _fit_and_finish(run, recipe, data, split, net, environment, None, settings, budget)
+    with going_on.alone_in(run), watched(run, recipe, split, settings) as settings:
+        return _fit_and_finish(run, recipe, data, split, net, environment, None, settings, budget)
 
 
 def resume(
-    path: str | Path, *, data_dir: str | Path | None = None, device: str = "auto", settings: Settings | None = None
+    path: str | Path,
+    *,
+    data: DataSet | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    settings: Settings | None = None,
 ) -> dict[str, Any]:
     """Goes on with a training that was interrupted, from its last whole checkpoint.
 
@@ -81,6 +92,7 @@ def resume(
 
     Args:
         path: the run folder.
+        data: what it was trained on; None to load it again.
         data_dir: where extracted archives lie; None for where they lay when the training began.
         device: "auto", "cpu", "gpu" or "gpu:N".
         settings: what to save and print.
@@ -91,34 +103,16 @@ def resume(
     Raises:
         RunError: when there is nothing to go on with: no run, a finished one, or another data set than before.
     """
-    from tinysight.data.source import load_again
-
     settings = settings or Settings()
-    run = open_run(path, finished=False)
-    if run.is_finished and not read_summary(run)["interrupted"]:
-        raise RunError(f"the run '{path}' is finished; there is nothing to resume")
-    recipe = load_recipe(str(run.recipe))
-    described = read_json(run.data)
-    data = load_again(described, data_dir)
-    split = split_for_training(recipe, data)
-    if not same_split(run.splits, split) or described["train_counts"] != split.train_counts().tolist():
-        raise RunError(f"the data set {data.name} is not the one that the run '{path}' was trained on")
-    from tinysight.training.backend import choose_backend
-
-    choose_backend(device)
-    from tinysight.training.checkpoints import read_newest
-
-    checkpoint, damaged = read_newest(run.checkpoints)
-    for found in damaged:
-        settings.say(f"{found.name} is damaged; going on from the one before it")
-    if checkpoint is None:
-        settings.say("no checkpoint yet: starting from the beginning")
-    else:
-        settings.say(f"going on after epoch {checkpoint.epoch}, step {checkpoint.step}")
-    run.finished_marker.unlink(missing_ok=True)
-    return _fit_and_finish(
-        run, recipe, data, split, _build(recipe, data), read_json(run.environment), checkpoint, settings
-    )
+    run = going_on.open_unfinished(path)
+    recipe, environment = load_recipe(str(run.recipe)), read_json(run.environment)
+    data, split = going_on.same_data(run, recipe, data, data_dir)
+    going_on.choose_same_backend(environment, device, settings.say)
+    with going_on.alone_in(run), watched(run, recipe, split, settings) as settings:
+        checkpoint = going_on.read_checkpoint(run, settings.say)
+        run.finished_marker.unlink(missing_ok=True)
+        environment = going_on.note_resumption(run, environment)
+        return _fit_and_finish(run, recipe, data, split, _build(recipe, data), environment, checkpoint, settings)
 
 
 def _build(recipe: Recipe, data: DataSet) -> Any:
@@ -157,21 +151,22 @@ def _fit_and_finish(
             resume=checkpoint,
             budget=budget,
             quiet=settings.quiet,
+            callbacks=settings.callbacks,
         )
-    except KeyboardInterrupt:
-        raise TrainingInterruptedError("interrupted before the first epoch was whole: nothing was kept") from None
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise TrainingStoppedError(f"the disk is full: {run.folder} holds what was written before") from None
-        raise
+    except (KeyboardInterrupt, TrainingInterruptedError):
+        raise TrainingInterruptedError(going_on.words_after_interruption(run)) from None
+    except DiskFullError as error:
+        raise TrainingStoppedError(f"{error}, with `tinysight train --resume {run.folder}`") from None
     if budget is not None:
         recipe = budget.recorded(recipe)
         write_text(run.recipe, to_toml(recipe, header(run, f"Chosen and recorded by --minutes {settings.minutes:g}.")))
     if result.interrupted:
-        settings.say(f"interrupted: keeping epoch {result.epochs_completed} of {recipe.epochs}, the last whole one")
+        which = "last whole" if result.epoch_kept == result.epochs_completed else "best"
+        settings.say(f"interrupted: keeping epoch {result.epoch_kept} of {recipe.epochs}, the {which} one")
     environment |= {
         "seconds": result.seconds,
         "epochs_completed": result.epochs_completed,
+        "epoch_kept": result.epoch_kept,
         "interrupted": result.interrupted,
         "peak_memory_bytes": _peak_memory(),
     }

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinysight.errors import TrainingStoppedError
 from tinysight.recipe import Recipe
-from tinysight.training.checkpoints import Checkpoint, write_checkpoint
+from tinysight.training.checkpoints import Best, Checkpoint, write_checkpoint
 from tinysight.training.feed import Feed
 from tinysight.training.history import Row, write_history
 
@@ -25,9 +25,12 @@ class HistoryWriter(keras.callbacks.Callback):
         self.path = path
         self.rows: list[Row] = []
         self.started = time.perf_counter()
+        self.learning_rate = 0.0
+        self.begun: float | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        now = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self.learning_rate, self.begun = now if self.begun is None else self.begun, None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         row: Row = {"epoch": epoch + 1}
@@ -42,8 +45,9 @@ class HistoryWriter(keras.callbacks.Callback):
         return time.perf_counter() - self.started
 
     def go_on(self, checkpoint: Checkpoint) -> None:
-        """Starts from the rows and the time of a checkpoint."""
+        """Starts from the rows and the time of a checkpoint, and the rate at which its epoch had begun."""
         self.rows = list(checkpoint.history)
+        self.begun = checkpoint.learning_rate if checkpoint.step else None
         self.started = time.perf_counter() - checkpoint.seconds
 
     def keep(self, num_epochs: int) -> None:
@@ -71,22 +75,26 @@ class Restore(keras.callbacks.Callback):
         self.checkpoint: Checkpoint | None = checkpoint
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        if self.checkpoint is None:
-            return
-        for variable, value in zip(state_variables(self.model), self.checkpoint.variables, strict=True):
-            variable.assign(value)
+        if self.checkpoint is not None:
+            put_state(self.model, self.checkpoint.variables)
+            if not self.checkpoint.step:
+                # It holds the metrics of the epoch that had ended.
+                self.model.reset_metrics()
         self.checkpoint = None
 
 
 class Checkpointer(keras.callbacks.Callback):
     """Writes a checkpoint at each epoch's end, and every `minutes` within one.
 
-    It stands after the history writer in the list of callbacks, whose rows it stores.
+    It stands after the history writer and the keeper of the best epoch in the list of callbacks: it stores what they
+    hold.
     """
 
-    def __init__(self, folder: Path, writer: HistoryWriter, feed: Feed, minutes: float) -> None:
+    def __init__(
+        self, folder: Path, writer: HistoryWriter, feed: Feed, minutes: float, best: BestEpoch | None = None
+    ) -> None:
         super().__init__()
-        self.folder, self.writer, self.feed, self.interval = folder, writer, feed, 60 * minutes
+        self.folder, self.writer, self.feed, self.interval, self.best = folder, writer, feed, 60 * minutes, best
         self.epoch, self.written = 0, time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -105,8 +113,10 @@ class Checkpointer(keras.callbacks.Callback):
             self.model.jax_state_sync()
         variables = [keras.ops.convert_to_numpy(variable) for variable in state_variables(self.model)]
         checkpoint = Checkpoint(
-            epoch=epoch, step=step, seconds=self.writer.seconds(), history=self.writer.rows, variables=variables
-        )
+            epoch=epoch, step=step, seconds=self.writer.seconds(), learning_rate=self.writer.learning_rate,
+            history=self.writer.rows, variables=variables,
+            best=None if self.best is None else self.best.kept,
+        )  # fmt: skip
         write_checkpoint(self.folder, checkpoint)
         self.written = time.perf_counter()
 
@@ -115,6 +125,39 @@ def state_variables(model: keras.Model) -> list[Any]:
     """Everything that a step reads and writes: weights, random states, optimizer and metrics, each once."""
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     return list({id(variable): variable for variable in variables}.values())
+
+
+def put_state(model: keras.Model, values: list[Any]) -> None:
+    """Puts the values of `state_variables` back, all of them."""
+    for variable, value in zip(state_variables(model), values, strict=True):
+        variable.assign(value)
+
+
+class BestEpoch(keras.callbacks.Callback):
+    """Keeps the net's weights of the epoch with the highest validation accuracy; of equals, that with less loss.
+
+    Args:
+        metric: Keras's name of the accuracy that is followed.
+        kept: the best epoch so far, of a training that is resumed.
+    """
+
+    def __init__(self, metric: str, kept: Best | None = None) -> None:
+        super().__init__()
+        self.metric, self.kept = metric, kept
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        score = (float(logs[f"val_{self.metric}"]), -float(logs["val_loss"]))
+        if self.kept is None or score > self.kept.score:
+            weights = [keras.ops.convert_to_numpy(variable) for variable in self.model.net.variables]
+            self.kept = Best(epoch=epoch + 1, score=score, weights=weights)
+
+    def restore(self, net: keras.Model) -> int | None:
+        """Puts the weights into `net`; returns their epoch, or None where no epoch was whole."""
+        if self.kept is None:
+            return None
+        for variable, value in zip(net.variables, self.kept.weights, strict=True):
+            variable.assign(value)
+        return self.kept.epoch
 
 
 class LastWholeEpoch(keras.callbacks.Callback):
@@ -135,8 +178,7 @@ class LastWholeEpoch(keras.callbacks.Callback):
         """Puts the state back, all of it, as JAX has given away what a step was reading; returns the whole epochs."""
         assert self.kept is not None
         num_epochs, values = self.kept
-        for variable, value in zip(state_variables(self.model), values, strict=True):
-            variable.assign(value)
+        put_state(self.model, values)
         return num_epochs
 
 

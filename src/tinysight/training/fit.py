@@ -18,14 +18,16 @@ from tinysight.models.serving import SCALINGS
 from tinysight.recipe import Recipe
 from tinysight.training.budget import TimeBudget
 from tinysight.training.callbacks import (
+    BestEpoch,
     Checkpointer,
     HistoryWriter,
     LastWholeEpoch,
     Position,
     Restore,
     StopOnBadLoss,
+    put_state,
 )
-from tinysight.training.checkpoints import Checkpoint
+from tinysight.training.checkpoints import Checkpoint, read_newest
 from tinysight.training.feed import Feed
 from tinysight.training.history import Row
 from tinysight.training.optimizers import make_optimizer
@@ -50,13 +52,15 @@ class FitResult:
     Attributes:
         history: a row an epoch, as in the run's history file.
         seconds: of `fit`, imports and data apart.
-        epochs_completed: whole epochs that the net's weights have seen.
+        epochs_completed: whole epochs of training.
+        epoch_kept: the epoch whose weights the net has: the last whole one or, where the recipe keeps it, the best.
         interrupted: whether Ctrl-C ended it early.
     """
 
     history: list[Row]
     seconds: float
     epochs_completed: int
+    epoch_kept: int
     interrupted: bool
 
 
@@ -101,17 +105,15 @@ def fit(
     writer, last = HistoryWriter(history_path), LastWholeEpoch()
     num_steps = count_steps(recipe, feed.num_steps)
     progress = progress_callback(feed.num_images, -(-num_steps // feed.num_steps), quiet=quiet)
-    listeners = [Position(feed), StopOnBadLoss(recipe, feed.num_steps), writer, last, *callbacks]
+    # Without validation images there is no best epoch to tell.
+    best = BestEpoch(recipe.metric) if recipe.keep == "best" and validation is not None else None
+    checkpointer = Checkpointer(checkpoints, writer, feed, checkpoint_minutes, best) if checkpoints else None
     if resume is not None:
-        _build_whole(trainee, feed)
-        writer.go_on(resume)
-        listeners.append(Restore(resume))
-    if checkpoints is not None:
-        listeners.append(Checkpointer(checkpoints, writer, feed, checkpoint_minutes))
-    if budget is not None:
-        listeners.append(budget)
-    if progress is not None:
-        listeners.append(progress)
+        _go_on(trainee, feed, resume, writer, best)
+    listeners = [Position(feed), StopOnBadLoss(recipe, feed.num_steps), writer, last, *callbacks]
+    # In this order: a checkpoint holds what those before it keep.
+    further = (best, Restore(resume) if resume else None, checkpointer, budget, progress)
+    listeners += [listener for listener in further if listener is not None]
     interrupted = False
     try:
         for part in _parts(num_steps, feed.num_steps, resume) if budget is None else [Part(0, MANY_EPOCHS)]:
@@ -127,19 +129,30 @@ def fit(
             )
     except KeyboardInterrupt:
         interrupted = True
-        _restore(last, writer)
+        _restore(trainee, last, writer, best, checkpoints)
     finally:
         if isinstance(progress, Bar):
             progress.close()
+    epoch_kept = None if best is None else best.restore(net)
     return FitResult(
-        history=writer.rows, seconds=writer.seconds(), epochs_completed=len(writer.rows), interrupted=interrupted
+        history=writer.rows,
+        seconds=writer.seconds(),
+        epochs_completed=len(writer.rows),
+        epoch_kept=len(writer.rows) if epoch_kept is None else epoch_kept,
+        interrupted=interrupted,
     )
 
 
-def _build_whole(trainee: Trainee, feed: Feed) -> None:
-    """Makes every variable of optimizer and metrics, which Keras otherwise makes in the first step."""
+def _go_on(trainee: Trainee, feed: Feed, resume: Checkpoint, writer: HistoryWriter, best: BestEpoch | None) -> None:
+    """Everything as it was at the checkpoint; `Restore` does the same again once Keras has reset its metrics."""
+    # Every variable of optimizer and metrics, which Keras otherwise makes in the first step.
     trainee.optimizer.build(trainee.trainable_variables)
     trainee.test_on_batch(*feed.look_up(feed.order()[:1]))
+    # Here too, as a training that was killed after its last epoch has no step left in which to be restored.
+    put_state(trainee, resume.variables)
+    writer.go_on(resume)
+    if best is not None:
+        best.kept = resume.best
 
 
 @dataclass(frozen=True)
@@ -217,8 +230,19 @@ def compile_trainee(
     return trainee
 
 
-def _restore(last: LastWholeEpoch, writer: HistoryWriter) -> None:
+def _restore(
+    trainee: Trainee, last: LastWholeEpoch, writer: HistoryWriter, best: BestEpoch | None, checkpoints: Path | None
+) -> None:
     """Weights and history of the same last whole epoch, wherever between the two the interruption came."""
-    if last.kept is None:
+    if last.kept is not None:
+        writer.keep(last.restore())
+        return
+    # A resumed training, in its first epoch: what was whole before lies on disk.
+    found = None if checkpoints is None else read_newest(checkpoints, at_epochs_end=True)[0]
+    if found is None:
         raise TrainingInterruptedError("interrupted before the first epoch was whole: nothing was kept") from None
-    writer.keep(last.restore())
+    put_state(trainee, found.variables)
+    writer.rows = list(found.history)
+    writer.keep(found.epoch)
+    if best is not None:
+        best.kept = found.best
