@@ -196,3 +196,18 @@ def test_the_command(command: Command, offline: Path) -> None:
     text = describe_seeds(record)
     assert f"test accuracy {mean:.2%} on average over 2 seeds, standard deviation" in text
     assert "by Student's t" in text
+
+
+def test_nets_of_their_own_are_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    import logging
+
+    from tinysight.training.retracing import without_retracing_warnings
+
+    logger = logging.getLogger("tensorflow")
+    warning = "5 out of the last 9 calls to <function> triggered tf.function retracing. Tracing is expensive"
+    with without_retracing_warnings():
+        logger.warning(warning)
+        logger.warning("something else")
+    assert [record.getMessage() for record in caplog.records] == ["something else"]
+    logger.warning(warning)
+    assert len(caplog.records) == 2

@@ -17,6 +17,7 @@ from tinysight.files import write_text
 from tinysight.images import ImageSet
 from tinysight.metrics.figures import check_predictions
 from tinysight.recipe import Recipe
+from tinysight.training.retracing import without_retracing_warnings
 
 NUM_FOLDS = 4
 CSV_FIELDS = ("index", "source", "given", "suggested", "score", "given_probability", "suggested_probability")
@@ -192,7 +193,8 @@ def cross_validated_probabilities(
         inside = np.flatnonzero(folds == fold)
         say(f"label check: training {fold + 1} of {num_folds}, {len(images) - len(inside):,} images")
         train = images.take(np.flatnonzero(folds != fold))
-        probabilities[inside] = _held_out_probabilities(recipe, train, images.images[inside])
+        with without_retracing_warnings():
+            probabilities[inside] = _held_out_probabilities(recipe, train, images.images[inside])
     return probabilities
 
 

@@ -16,6 +16,7 @@ from tinysight.jobs.train import train
 from tinysight.metrics.seeds import over_seeds
 from tinysight.recipe import Recipe
 from tinysight.runs import SeedRuns, create_run, refuse_existing
+from tinysight.training.retracing import without_retracing_warnings
 
 # Figure over seeds -> the largest value that it can have. None has a mean below 0.
 FIGURES: dict[str, float | None] = {"test_accuracy": 1.0, "test_loss": None, "seconds": None}
@@ -53,7 +54,7 @@ def train_seeds(
         raise InvalidValueError(f"{num_seeds} seeds; expected 2 or more, as one training has no spread")
     if settings.minutes is not None:
         raise InvalidValueError("seeds and minutes exclude each other: by the clock no training can be had again")
-    with _new_folder(out, recipe.name) as folder:
+    with _new_folder(out, recipe.name) as folder, without_retracing_warnings():
         summaries: list[dict[str, Any]] = []
         for number in range(num_seeds):
             seed = recipe.seed + number
