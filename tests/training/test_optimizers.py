@@ -49,4 +49,47 @@ def test_weight_decay_is_decoupled_and_of_kernels_only(name: str, keras_module: 
     optimizer.apply([keras_module.ops.zeros_like(v) for v in net.trainable_variables], net.trainable_variables)
     for variable in net.trainable_variables:
         expected = 1 - 0.1 * 0.5 if len(variable.shape) > 1 else 1.0
+        if name == "muon" and len(variable.shape) == 4:
+            # Muon gives kernels a length of its own: one a filter.
+            expected = (variable.shape[3] / np.prod(variable.shape)) ** 0.5
         np.testing.assert_allclose(np.array(variable), expected, rtol=1e-5, err_msg=variable.path)
+
+
+def test_muon_turns_a_kernel_by_an_orthogonal_matrix(keras_module: Any) -> None:
+    from tinysight.training.muon import Muon, orthogonalized
+
+    generator = np.random.default_rng(3)
+    shape = (3, 3, 4, 6)
+    gradient = generator.normal(size=shape).astype(np.float32)
+    kernel = keras_module.Variable(generator.normal(size=shape).astype(np.float32))
+    before = np.array(kernel)
+    optimizer = Muon(0.5, kernel_ratio=0.2, kernel_momentum=0.0, num_iterations=5)
+    optimizer.apply([keras_module.ops.convert_to_tensor(gradient)], [kernel])
+    scaled = before * (6**0.5 / np.linalg.norm(before))
+    turn = ((scaled - np.array(kernel)) / (0.5 * 0.2)).reshape(36, 6)
+    # All singular values near 1, and the same directions as the gradient's own.
+    assert (abs(np.linalg.svd(turn, compute_uv=False) - 1) < 0.35).all()
+    left, _, right = np.linalg.svd(gradient.reshape(36, 6), full_matrices=False)
+    expected = left @ right
+    assert np.sum(turn * expected) / np.linalg.norm(turn) / np.linalg.norm(expected) > 0.98
+    wide = generator.normal(size=(4, 30)).astype(np.float32)
+    np.testing.assert_allclose(
+        np.array(orthogonalized(wide, 5)), np.array(orthogonalized(wide.T.copy(), 5)).T, atol=1e-5
+    )
+
+
+def test_muon_follows_its_momentum(keras_module: Any) -> None:
+    from tinysight.training.muon import Muon, orthogonalized
+
+    generator = np.random.default_rng(5)
+    first, second = generator.normal(size=(2, 1, 1, 5, 3)).astype(np.float32)
+    kernel = keras_module.Variable(np.ones((1, 1, 5, 3), np.float32))
+    optimizer = Muon(1.0, kernel_ratio=0.1, kernel_momentum=0.5)
+    expected = np.array(kernel)
+    momentum = np.zeros_like(first)
+    for gradient in (first, second):
+        optimizer.apply([keras_module.ops.convert_to_tensor(gradient)], [kernel])
+        momentum = 0.5 * momentum + gradient
+        turn = np.array(orthogonalized((gradient + 0.5 * momentum).reshape(5, 3), 3)).reshape(1, 1, 5, 3)
+        expected = expected * (3**0.5 / np.linalg.norm(expected)) - 0.1 * turn
+        np.testing.assert_allclose(np.array(kernel), expected, atol=1e-5)

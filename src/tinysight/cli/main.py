@@ -5,6 +5,7 @@ Commands are imported when they are called, so that `--help` and a wrong option 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Any
@@ -103,4 +104,6 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         status = 1
+    # Otherwise the collector walks through all of Keras once more before the process ends.
+    gc.freeze()
     sys.exit(status if isinstance(status, int) else 0)

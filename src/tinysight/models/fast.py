@@ -106,8 +106,10 @@ def whitening_kernel(images: NDArray[np.float32], size: int, num_filters: int) -
     """
     channels = images.shape[3]
     windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
-    patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, size * size * channels)
-    patches = patches[:: max(1, len(patches) // MAX_PATCHES)].astype(np.float32)
+    # Chosen before they are copied: all patches together would take size * size times the memory of the images.
+    num_windows = int(np.prod(windows.shape[:3]))
+    chosen = np.unravel_index(np.arange(0, num_windows, max(1, num_windows // MAX_PATCHES)), windows.shape[:3])
+    patches = windows[chosen].transpose(0, 2, 3, 1).reshape(-1, size * size * channels)
     covariance = patches.T @ patches / len(patches)
     variances, directions = np.linalg.eigh(covariance.astype(np.float64))
     order = np.argsort(variances)[::-1][:num_filters]

@@ -1,4 +1,4 @@
-"""Keras's optimizers by their names in a recipe."""
+"""Keras's optimizers, and one that it lacks, by their names in a recipe."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from tinysight.recipe import Recipe
+from tinysight.training.muon import Muon
 from tinysight.training.schedules import StepTable
 
 OPTIMIZERS: dict[str, Callable[[Recipe, Any], keras.optimizers.Optimizer]] = {
@@ -19,13 +20,13 @@ OPTIMIZERS: dict[str, Callable[[Recipe, Any], keras.optimizers.Optimizer]] = {
     "sgd": lambda recipe, rate: keras.optimizers.SGD(
         rate, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay or None
     ),
-    # Keras's Muon moves matrices; convolutions and biases are Adam's, with a decay of their own that is not 0.
-    "muon": lambda recipe, rate: keras.optimizers.Muon(
+    "muon": lambda recipe, rate: Muon(
         rate,
+        kernel_ratio=recipe.kernel_rate / recipe.learning_rate,
+        kernel_momentum=recipe.kernel_momentum,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        adam_weight_decay=recipe.weight_decay,
+        weight_decay=recipe.weight_decay or None,
     ),
 }
 

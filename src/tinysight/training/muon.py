@@ -1,0 +1,96 @@
+"""Muon for convolutions: each kernel's update is the orthogonal matrix that is nearest to its momentum.
+
+Keras's own Muon moves matrices only and leaves convolutions to Adam. Source: Jordan and others, "Muon: an optimizer for
+hidden layers in neural networks", 2024, https://kellerjordan.github.io/posts/muon/.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+# A quintic step whose slope at nothing is steep: singular values come near 1 in a few steps, though never quite to it.
+QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+class Muon(keras.optimizers.SGD):
+    """Orthogonalised momentum for convolution kernels; SGD with momentum for every other weight.
+
+    A kernel of (height, width, inputs, filters) is taken as a matrix of (height * width * inputs, filters). Before each
+    update it is scaled to one unit of length a filter, so that the rate says by which angle it turns: meant for
+    convolutions that batch normalisation follows, to which the length means nothing. Weight decay is left out for them.
+
+    Args:
+        learning_rate: of the other weights; a number or a schedule.
+        kernel_ratio: the rate of kernels is so many times `learning_rate`.
+        kernel_momentum: of kernels, Nesterov's.
+        num_iterations: Newton-Schulz steps a kernel and update.
+        momentum, nesterov, weight_decay: of the other weights.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.1,
+        *,
+        kernel_ratio: float = 1.0,
+        kernel_momentum: float = 0.6,
+        num_iterations: int = 3,
+        name: str = "muon",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, name=name, **kwargs)
+        self.kernel_ratio, self.kernel_momentum, self.num_iterations = kernel_ratio, kernel_momentum, num_iterations
+
+    def build(self, variables: Any) -> None:
+        """Makes the momentum of every weight; Keras's SGD makes none where its own momentum is 0."""
+        if self.built:
+            return
+        super().build(variables)
+        if not self.momentums:
+            self.momentums = self.add_optimizer_variables(variables, "momentum")
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One variable's update, as Keras's base class calls it."""
+        if len(variable.shape) != 4:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        momentum = self.momentums[self._get_variable_index(variable)]
+        followed = self.kernel_momentum * momentum + gradient
+        self.assign(momentum, followed)
+        inputs, filters = variable.shape[0] * variable.shape[1] * variable.shape[2], variable.shape[3]
+        matrix = ops.reshape(gradient + self.kernel_momentum * followed, (inputs, filters))
+        turn = ops.reshape(orthogonalized(matrix, self.num_iterations), variable.shape)
+        rate = ops.cast(learning_rate, variable.dtype) * self.kernel_ratio
+        length = ops.sqrt(ops.sum(ops.square(variable)))
+        self.assign(variable, variable * (filters**0.5 / (length + 1e-7)) - rate * turn)
+
+    def _use_weight_decay(self, variable: Any) -> bool:
+        return len(variable.shape) != 4 and super()._use_weight_decay(variable)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "kernel_ratio": self.kernel_ratio,
+            "kernel_momentum": self.kernel_momentum,
+            "num_iterations": self.num_iterations,
+        }
+        return {**super().get_config(), **own}
+
+
+def orthogonalized(matrix: Any, num_iterations: int) -> Any:
+    """The matrix with its singular values brought near 1: float32, same shape.
+
+    Args:
+        matrix: float32, shape (rows, columns).
+        num_iterations: Newton-Schulz steps; five bring all but the smallest singular values to 0.7..1.2.
+    """
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    # The products are as small as they can be when the shorter side comes first.
+    flat = ops.transpose(matrix) if is_tall else matrix
+    flat = flat / (ops.sqrt(ops.sum(ops.square(flat))) + 1e-7)
+    first, second, third = QUINTIC
+    for _ in range(num_iterations):
+        gram = ops.matmul(flat, ops.transpose(flat))
+        flat = first * flat + ops.matmul(second * gram + third * ops.matmul(gram, gram), flat)
+    return ops.transpose(flat) if is_tall else flat
