@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def without_retracing_warnings() -> Iterator[None]:
-    """From the fifth net on TensorFlow takes the functions that each net needs for one that is traced again and again."""
+    """From the fifth net on TensorFlow takes each net's own functions for one that is traced anew."""
     logger = logging.getLogger("tensorflow")
     logger.addFilter(_is_other_news)
     try:
