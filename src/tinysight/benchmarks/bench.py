@@ -1,0 +1,130 @@
+"""What every measure needs: where things lie, how often, and the two sides as processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinysight.benchmarks.processes import Done, run_process
+from tinysight.errors import DataUnavailableError
+from tinysight.files import atomic_path
+from tinysight.runs import Run
+
+# So many images are enough to see whether everything works.
+REHEARSAL_TRAIN, REHEARSAL_TEST = 640, 200
+Say = Callable[[str], None]
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """One call of the benchmark.
+
+    Attributes:
+        folder: scratch; runs and archives lie here and are removed with it.
+        scripts: where the plain Keras programs lie.
+        data_dir: where extracted archives lie; None for the cache.
+        rounds: how often the two sides take their turns.
+        seeds: trainings of a measure that has only one side.
+        rehearse: whether to go through everything once, with few images and one epoch.
+        say: takes lines for a person.
+        run: what runs a program.
+    """
+
+    folder: Path
+    scripts: Path
+    data_dir: str | None = None
+    rounds: int = 3
+    seeds: int = 3
+    rehearse: bool = False
+    say: Say = lambda text: None
+    run: Callable[[Sequence[str]], Done] = run_process
+    num_runs: int = field(default=0, init=False)
+
+    def archive(self, name: str) -> Path:
+        """The data set as the plain programs read it: .npz with x_train, y_train, x_test, y_test, as keras.datasets."""
+        path = self.folder / f"{name}.npz"
+        if not path.exists():
+            lay_out(name, self.data_dir, path, self.rehearse)
+        return path
+
+    def plain(self, script: str, *words: object) -> Done:
+        """Runs a plain Keras program."""
+        return self.run([sys.executable, str(self.scripts / script), *map(str, words)])
+
+    def module(self, name: str, *words: object) -> Done:
+        """Runs a module of `tinysight.benchmarks`."""
+        return self.run([sys.executable, "-m", f"tinysight.benchmarks.{name}", *map(str, words)])
+
+    def train(
+        self, recipe: str, data: str, seed: int, *, epochs: int | None = None, report: bool = False, **fields: object
+    ) -> tuple[Run, Done]:
+        """Runs `tinysight train`, without its report unless asked for.
+
+        Args:
+            recipe: by name.
+            data: name of the recipe's data set.
+            seed: of everything.
+            epochs: instead of the recipe's.
+            report: whether with the report page, as `tinysight train` does by default.
+            fields: further fields of the recipe.
+        """
+        self.num_runs += 1
+        run = Run(self.folder / f"{recipe}-{self.num_runs}")
+        words = ["train", recipe, "--json", "--device", "cpu", "--seed", seed, "--out", run.folder]
+        if self.rehearse:
+            words += ["--data", self.archive(data)]
+            fields = {**fields, "steps": "none"}
+            epochs = min(epochs or 1, 2)
+        elif self.data_dir is not None:
+            words += ["--data-dir", self.data_dir]
+        words += [] if report else ["--no-report"]
+        words += [] if epochs is None else ["--epochs", epochs]
+        for key, value in fields.items():
+            words += ["--set", f"{key}={value}"]
+        return run, self.run([sys.executable, "-m", "tinysight", *map(str, words)])
+
+    def epochs_of_plain(self) -> list[int]:
+        """What follows the seed on a plain tutorial's command line: nothing, for its own epochs."""
+        return [1] if self.rehearse else []
+
+
+def plain_scripts() -> Path:
+    """The folder of the plain Keras programs: inside an installed package, or in the checkout that is imported from.
+
+    Raises:
+        DataUnavailableError: where there is neither.
+    """
+    package = Path(__file__).parent
+    for folder in (package / "plain_keras", package.parents[2] / "benchmarks" / "plain_keras"):
+        if folder.is_dir():
+            return folder
+    raise DataUnavailableError(
+        "the plain Keras programs to measure against are not installed: run this from a checkout of tinysight, which"
+        " has them in benchmarks/plain_keras"
+    )
+
+
+def lay_out(name: str, data_dir: str | None, path: Path, few: bool) -> None:
+    """Writes a data set of the catalogue as keras.datasets would return it.
+
+    Raises:
+        DataError: as `tinysight.data.catalog.load`.
+    """
+    import numpy as np
+
+    from tinysight.data import catalog
+
+    data = catalog.load(name, data_dir)
+    arrays: dict[str, Any] = {}
+    for split, images, count in (("train", data.train, REHEARSAL_TRAIN), ("test", data.test, REHEARSAL_TEST)):
+        chosen = slice(count) if few else slice(None)
+        pixels, labels = images.images[chosen], images.labels[chosen].astype(np.uint8)
+        # Grey images come without a channel axis, labels of colour images in a column.
+        is_grey = pixels.shape[3] == 1
+        arrays[f"x_{split}"] = pixels[..., 0] if is_grey else pixels
+        arrays[f"y_{split}"] = labels if is_grey else labels[:, None]
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **arrays)
