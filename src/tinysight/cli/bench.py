@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinysight.cli.bench_service import service_command
+from tinysight.cli.bench_train import train_command
 from tinysight.cli.common import data_dir_option, json_option, print_json, say
 from tinysight.cli.table import print_table
 from tinysight.errors import UnknownNameError
@@ -26,6 +28,10 @@ class _BenchGroup(click.Group):
 @click.group(cls=_BenchGroup)
 def bench() -> None:
     """Measure on this machine."""
+
+
+bench.add_command(service_command)
+bench.add_command(train_command)
 
 
 @bench.command("exports")

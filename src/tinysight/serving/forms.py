@@ -97,6 +97,8 @@ class _Form:
         self.is_complete = False
         self._max_images = max_images
         self._name, self._value, self._data = b"", b"", bytearray()
+        # What headers were found to say: those of many parts are the same, and reading one is a third of a part's cost.
+        self._known: dict[bytes, bytes | None] = {}
 
     def callbacks(self) -> dict[str, Any]:
         return {
@@ -122,8 +124,10 @@ class _Form:
 
     def _end_header(self) -> None:
         if self._name.lower() == b"content-disposition":
-            _, options = parse_options_header(self._value)
-            self._field = options.get(b"name")
+            if self._value not in self._known:
+                _, options = parse_options_header(self._value)
+                self._known[self._value] = options.get(b"name")
+            self._field = self._known[self._value]
         self._name, self._value = b"", b""
 
     def _check_field(self) -> None:

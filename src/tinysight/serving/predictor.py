@@ -77,16 +77,20 @@ class Predictor:
             raise InvalidValueError(f"batch size is {batch_size}; expected 1 or more")
 
 
-def top_classes(scores: NDArray[np.float32], class_names: Sequence[str], top: int) -> list[dict[str, Any]]:
-    """The best classes of one image, best first, as `{"name", "score"}`; of equal scores the earlier class comes first.
+def top_classes(scores: NDArray[np.float32], class_names: Sequence[str], top: int) -> list[list[dict[str, Any]]]:
+    """The best classes of each image, best first, as `{"name", "score"}`; of equal ones the earlier class comes first.
 
     Args:
-        scores: float32, shape (classes,).
+        scores: float32, shape (n, classes).
         class_names: one name per score.
         top: how many; all when there are fewer.
     """
-    order = np.argsort(-scores, kind="stable")[:top]
-    return [{"name": class_names[index], "score": float(scores[index])} for index in order]
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    best = np.take_along_axis(scores, order, axis=1).tolist()
+    return [
+        [{"name": class_names[index], "score": score} for index, score in zip(*row, strict=True)]
+        for row in zip(order.tolist(), best, strict=True)
+    ]
 
 
 def load_predictor(model_path: str | Path, *, num_threads: int = 0) -> Predictor:

@@ -79,7 +79,7 @@ class Service:
         return {
             "model": self.predictor.info.recipe,
             "version": self.version,
-            "predictions": [{"classes": top_classes(row, names, top)} for row in scores],
+            "predictions": [{"classes": classes} for classes in top_classes(scores, names, top)],
         }
 
     async def explain(self, request: Request, class_index: int) -> dict[str, Any]:

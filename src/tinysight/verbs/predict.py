@@ -99,10 +99,10 @@ def _classify_batch(predictor: Predictor, batch: list[Found], top: int, stdin: B
             records.append({"path": item.path})
         except ImageError as error:
             records.append({"path": item.path, "error": str(error).removeprefix(f"{item.path}: ")})
-    rows = iter(predictor.predict(np.stack(pixels)) if pixels else ())
+    best = iter(top_classes(predictor.predict(np.stack(pixels)), names, top) if pixels else ())
     for record in records:
         if "error" not in record:
-            record["classes"] = top_classes(next(rows), names, top)
+            record["classes"] = next(best)
         yield record
 
 
