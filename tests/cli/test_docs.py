@@ -15,7 +15,7 @@ from whole_commands import Trained
 from tinysight.cli.main import COMMANDS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
-DESCRIBED = sorted(set(re.findall(r"^## tinysight ([\w-]+)", TEXT, re.MULTILINE)))
+DESCRIBED = sorted(set(re.findall(r"^## tinysight ([a-z-]+(?: [a-z-]+)?)", TEXT, re.MULTILINE)))
 
 
 def section(name: str) -> str:
@@ -25,8 +25,11 @@ def section(name: str) -> str:
 
 
 def click_commands(name: str) -> list[click.Command]:
-    module, _ = COMMANDS[name]
-    command = getattr(importlib.import_module(module), name.replace("-", "_"))
+    first, *below_it = name.split()
+    module, _ = COMMANDS[first]
+    command = getattr(importlib.import_module(module), first.replace("-", "_"))
+    for word in below_it:
+        command = command.commands[word]
     # The commands below `data` that have a page of their own are described there.
     below = [c for key, c in getattr(command, "commands", {}).items() if key not in ("check", "cache")]
     return [command, *below]

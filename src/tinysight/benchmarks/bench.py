@@ -120,7 +120,8 @@ def lay_out(name: str, data_dir: str | None, path: Path, few: bool) -> None:
     data = catalog.load(name, data_dir)
     arrays: dict[str, Any] = {}
     for split, images, count in (("train", data.train, REHEARSAL_TRAIN), ("test", data.test, REHEARSAL_TEST)):
-        chosen = slice(count) if few else slice(None)
+        # Evenly spread, as some data sets are sorted by class.
+        chosen = np.linspace(0, len(images) - 1, count).astype(int) if few else slice(None)
         pixels, labels = images.images[chosen], images.labels[chosen].astype(np.uint8)
         # Grey images come without a channel axis, labels of colour images in a column.
         is_grey = pixels.shape[3] == 1
