@@ -66,7 +66,10 @@ def write_analysis(run: Run, class_names, shape=(12, 12, 3), model_sha256: str =
         "split": "test", "index": 3, "source": None, "given": first, "given_index": 0, "suggested": second,
         "suggested_index": 1, "score": 0.01, "given_probability": 0.01, "suggested_probability": 0.98,
     }  # fmt: skip
-    found = {"num_images": 60, "num_suspects": 1, "csv": "labels-test.csv", "how": "the run's own predictions"}
+    found = {
+        "num_images": 60, "num_suspects": 1, "num_flagged": 9, "assumed_rate": 0.01, "expected_precision": 0.6,
+        "accuracy": 0.7, "csv": "labels-test.csv", "how": "the run's own predictions",
+    }  # fmt: skip
     write("labels", {"splits": {"test": found}, "suspects": [suspect]}, images=images(1))
     between = {
         "first": "train", "second": "test", "num_first": 20, "num_second": 60, "num_exact": 1, "num_near": 1,

@@ -161,3 +161,19 @@ def test_numbers_in_words():
         "–", "12 B", "416 kB", "1.2 MB", "2.5 GB",
     ]  # fmt: skip
     assert [listed(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_what_a_list_of_suspects_is_worth():
+    found = {
+        "num_images": 10_000, "num_suspects": 145, "num_flagged": 1288, "assumed_rate": 0.01,
+        "expected_precision": 0.5, "accuracy": 0.748, "csv": "labels-test.csv", "how": "the run's own predictions",
+    }  # fmt: skip
+    cut = flat(teacher.suspects("test", found))
+    assert cut.startswith("test images: 145 suspects among 10,000 (the run's own predictions), all in labels-test.csv.")
+    assert "names 1,288, but an accuracy of 74.8 % makes most of them the model's own mistakes" in cut
+    assert "were 1.0 % of all labels wrong at random, 50 % of the list would be" in cut
+    whole = flat(teacher.suspects("test", found | {"num_flagged": 145, "expected_precision": None}))
+    assert whole.endswith("all in labels-test.csv.")
+    nothing = flat(teacher.suspects("test", found | {"num_suspects": 0, "expected_precision": None}))
+    assert "0 suspects among 10,000 (the run's own predictions). Confident learning names 1,288" in nothing
+    assert nothing.endswith("is too low to tell wrong labels from the model's own mistakes.")

@@ -17,15 +17,11 @@ from tinysight.data import catalog
 from tinysight.data.validation import read_split
 from tinysight.errors import DataError
 from tinysight.evaluation.duplicates import Duplicate, find_duplicates
-from tinysight.evaluation.labels import (
-    LabelIssue,
-    cross_validated_probabilities,
-    find_label_issues,
-    write_issues,
-)
+from tinysight.evaluation.labels import LabelIssue, cross_validated_probabilities, write_issues
 from tinysight.evaluation.outliers import EDGES, NUM_EXAMPLES, SURE_AT, histogram, score_outliers, sure_share
 from tinysight.evaluation.predictions import Predictions
 from tinysight.evaluation.robustness import corruption_examples, measure_robustness
+from tinysight.evaluation.shortlist import Shortlist, shortlist
 from tinysight.images import DataSet, ImageSet
 from tinysight.metrics.counts import predicted_classes
 from tinysight.metrics.intervals import share_figure
@@ -37,6 +33,8 @@ Measured = tuple[dict[str, Any], Arrays]
 
 MAX_SUSPECTS, MAX_PAIRS, MAX_PICTURES = 200, 500, 60
 MAX_OTHER_DATA = 2
+# A record made in another way is measured anew.
+LABEL_METHOD = "shortlist"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,18 +131,18 @@ def _other_data(subject: Subject) -> tuple[dict[str, NDArray[np.uint8]], list[di
 
 def measure_labels(subject: Subject, key: dict[str, Any]) -> Measured:
     checked = {
-        split: (find_label_issues(stored.probabilities, stored.labels), len(stored.labels), "the run's own predictions")
+        split: (shortlist(stored.probabilities, stored.labels), len(stored.labels), "the run's own predictions")
         for split, stored in subject.predictions.items()
     }
     if key["folds"]:
         checked["train"] = _training_issues(subject, key["folds"])
     splits, rows = {}, []
-    for split, (issues, num_images, how) in checked.items():
+    for split, (found, num_images, how) in checked.items():
         images = subject.images_of(split)
         path = subject.run.label_issues(split)
-        write_issues(path, issues, images.class_names, images.sources)
-        splits[split] = {"num_images": num_images, "num_suspects": len(issues), "csv": path.name, "how": how}
-        rows += [(issue, split, images) for issue in issues[:MAX_SUSPECTS]]
+        write_issues(path, found.issues, images.class_names, images.sources)
+        splits[split] = {"num_images": num_images, **found.to_dict(), "csv": path.name, "how": how}
+        rows += [(issue, split, images) for issue in found.issues[:MAX_SUSPECTS]]
     worst = sorted(rows, key=lambda row: (row[0].score, row[1], row[0].index))[:MAX_SUSPECTS]
     pictures = [images.images[issue.index] for issue, _, images in worst[:MAX_PICTURES]]
     record = {"splits": splits, "suspects": [_suspect(*row) for row in worst]}
@@ -153,10 +151,10 @@ def measure_labels(subject: Subject, key: dict[str, Any]) -> Measured:
 
 def _label_key(subject: Subject, kept: dict[str, Any]) -> dict[str, Any]:
     """A check of the training labels costs several trainings: it is kept when a later call asks for none."""
-    return {"folds": subject.label_folds or kept.get("folds", 0)}
+    return {"folds": subject.label_folds or kept.get("folds", 0), "method": LABEL_METHOD}
 
 
-def _training_issues(subject: Subject, num_folds: int) -> tuple[list[LabelIssue], int, str]:
+def _training_issues(subject: Subject, num_folds: int) -> tuple[Shortlist, int, str]:
     from dataclasses import replace
 
     from tinysight.training.backend import choose_backend
@@ -166,9 +164,10 @@ def _training_issues(subject: Subject, num_folds: int) -> tuple[list[LabelIssue]
     images = subject.data.train.take(used)
     recipe = load_recipe(str(subject.run.recipe))
     probabilities = cross_validated_probabilities(recipe, images, num_folds, say=subject.say)
-    issues = find_label_issues(probabilities, images.labels)
+    found = shortlist(probabilities, images.labels)
     how = f"{num_folds} nets of the run's recipe, each trained without the images that it judges"
-    return [replace(issue, index=int(used[issue.index])) for issue in issues], len(images), how
+    issues = tuple(replace(issue, index=int(used[issue.index])) for issue in found.issues)
+    return replace(found, issues=issues), len(images), how
 
 
 def _suspect(issue: LabelIssue, split: str, images: ImageSet) -> dict[str, Any]:

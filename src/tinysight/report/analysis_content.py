@@ -243,11 +243,7 @@ def _score_chart(record: Mapping[str, Any]) -> Chart:
 
 
 def _labels(record: Mapping[str, Any], arrays: Arrays) -> Labels:
-    sentences = [
-        f"{split} images: {counted(found['num_suspects'], 'suspect')} among {found['num_images']:,}"
-        f" ({found['how']}), all in {found['csv']}."
-        for split, found in record["splits"].items()
-    ]
+    sentences = [teacher.suspects(split, found) for split, found in record["splits"].items()]
     suspects = [
         Suspect(
             uri=data_uri(image),

@@ -200,3 +200,19 @@ def outliers(record: Mapping[str, Any]) -> str:
         f"{start} Yet it is for {percent(worst['sure'])} of {worst['name']}, most often"
         f" \N{LEFT DOUBLE QUOTATION MARK}{worst['most_common']}\N{RIGHT DOUBLE QUOTATION MARK}."
     )
+
+
+def suspects(split: str, found: Mapping[str, Any]) -> str:
+    """How many labels of one split look wrong, and what such a list is worth."""
+    start = f"{split} images: {counted(found['num_suspects'], 'suspect')} among {found['num_images']:,}"
+    sentence = f"{start} ({found['how']}){', all in ' + found['csv'] if found['num_suspects'] else ''}."
+    if found["num_suspects"] == found["num_flagged"]:
+        return sentence
+    named = f"Confident learning names {found['num_flagged']:,}, but an accuracy of {percent(found['accuracy'])}"
+    if not found["num_suspects"]:
+        return f"{sentence} {named} is too low to tell wrong labels from the model's own mistakes."
+    return (
+        f"{sentence} {named} makes most of them the model's own mistakes. Listed are the worst: were"
+        f" {percent(found['assumed_rate'])} of all labels wrong at random, {percent(found['expected_precision'], 0)} of"
+        " the list would be."
+    )
