@@ -26,6 +26,8 @@ Schedule = Literal["constant", "exponential", "triangular", "cosine", "one_cycle
 Validation = Literal["stratified", "last", "test", "none"]
 Flip = Literal["none", "random", "alternating"]
 Keep = Literal["last", "best"]
+ClassWeights = Literal["none", "balanced"]
+Sampling = Literal["all", "balanced"]
 
 
 class Recipe(BaseModel):
@@ -64,13 +66,21 @@ class Recipe(BaseModel):
     group_convolutions: int = Field(1, ge=1, le=3, description="convolutions in each group of model=fast")
     stem_strides: int = Field(2, ge=1, le=4, description="step of the whitening first layer of model=fast")
     stem_kernel: int = Field(3, ge=1, le=9, description="height and width of a whitening window of model=fast")
+    stem_padding: Padding = Field("same", description="of the whitening first layer of model=fast")
     stem_filters: int = Field(24, ge=1, le=96, description="whitening filters of model=fast, besides their negatives")
-
+    group_pooling: Literal["before", "after"] = Field(
+        "before", description="pooling before or after the first convolution of each group of model=fast"
+    )
+    residual: bool = Field(False, description="adds to the last convolution of a group of model=fast what went into it")
     logit_scale: float = Field(0.125, gt=0, description="factor on the outputs of model=fast before softmax")
     batchnorm_momentum: float = Field(0.6, ge=0, lt=1, description="of the followed means and variances of model=fast")
 
     # How it learns.
     loss: Loss = Field("sparse_categorical_crossentropy", description="integer labels (sparse) or one-hot")
+    class_weights: ClassWeights = Field(
+        "none", description="balanced: in the loss, rare classes count as frequent ones"
+    )
+    sampling: Sampling = Field("all", description="balanced: an epoch draws as many images, the same of each class")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a label spread over all classes")
     metric: Literal["accuracy", "sparse_categorical_accuracy", "categorical_accuracy"] = Field(
         "accuracy", description="Keras's name for what is followed while training"
@@ -87,6 +97,9 @@ class Recipe(BaseModel):
     warmup: float = Field(0.2, ge=0, lt=1, description="share of the steps that rise, of triangular and one_cycle")
     schedule_steps: tuple[int, ...] = Field((), description="of schedule=recorded: the steps at which the rate changes")
     schedule_rates: tuple[float, ...] = Field((), description="of schedule=recorded: the rate from each of them on")
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        "float32", description="numbers that training computes in; auto: bfloat16 where the hardware multiplies it"
+    )
     batch_size: int = Field(32, ge=1, le=65536, description="images a step")
     epochs: int = Field(10, ge=1, le=100_000, description="passes over the training images")
     steps: int | None = Field(None, ge=1, description="steps in all, instead of epochs; the last epoch may be a part")
@@ -100,6 +113,9 @@ class Recipe(BaseModel):
     flip: Flip = Field("none", description="mirror images: at random, or every second epoch (alternating)")
     translate: int = Field(0, ge=0, le=64, description="shift by up to so many pixels each way")
     cutout: int = Field(0, ge=0, le=64, description="side of a square that is blanked, pixels")
+    shift_predictions: int = Field(
+        0, ge=0, le=8, description="average over shifts by so many pixels, too; part of the saved model"
+    )
     flip_predictions: bool = Field(False, description="average over image and mirror image; part of the saved model")
     seed: int = Field(0, ge=0, lt=2**31, description="of weights, order, splits, dropout and augmentation")
 
@@ -107,6 +123,8 @@ class Recipe(BaseModel):
     def _check_combinations(self) -> Recipe:
         if self.label_smoothing and self.loss != "categorical_crossentropy":
             raise ValueError("label_smoothing spreads one-hot labels: it needs loss=categorical_crossentropy")
+        if self.class_weights == self.sampling == "balanced":
+            raise ValueError("class_weights=balanced and sampling=balanced would even out classes twice: choose one")
         if self.weight_decay and self.optimizer not in ("adamw", "sgd", "muon"):
             raise ValueError(f"weight_decay is of adamw, sgd and muon, not of {self.optimizer}")
         if self.schedule == "recorded" and (

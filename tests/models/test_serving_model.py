@@ -56,3 +56,33 @@ def test_flip_predictions_averages_probabilities(keras_module: Any, activation: 
     expected = (plain.predict(PIXELS, verbose=0) + plain.predict(mirrored, verbose=0)) / 2
     np.testing.assert_allclose(both.predict(PIXELS, verbose=0), expected, atol=1e-6)
     assert both.count_params() == net.count_params()
+
+
+def test_shifts_move_images(keras_module: Any) -> None:
+    from tinysight.models.serving import Shift
+
+    images = PIXELS.astype(np.float32)
+    moved = np.asarray(Shift(2, -1)(images))
+    np.testing.assert_array_equal(moved[:, 2:, :-1], images[:, :-2, 1:])
+    # What comes in at the border is what lies behind it, mirrored.
+    np.testing.assert_array_equal(moved[:, 1, :-1], images[:, 1, 1:])
+    np.testing.assert_array_equal(moved[:, 2:, -1], images[:, :-2, -2])
+    again = keras_module.layers.deserialize(keras_module.layers.serialize(Shift(2, -1)))
+    np.testing.assert_array_equal(np.asarray(again(images)), moved)
+
+
+def test_views_are_averaged(keras_module: Any) -> None:
+    from tinysight.models.serving import serving_model
+
+    net = net_of(keras_module, "softmax")
+    plain = serving_model(net, "0..1", (8, 6, 3))
+
+    def views(pixels: Any) -> tuple[Any, Any]:
+        """The answer to the image itself, and the mean of those to the two shifted ones."""
+        padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        up, down = plain(padded[:, 2:, 2:]), plain(padded[:, :-2, :-2])
+        return np.asarray(plain(pixels)), (np.asarray(up) + np.asarray(down)) / 2
+
+    averaged = serving_model(net, "0..1", (8, 6, 3), flip_predictions=True, shift_predictions=1)
+    expected = np.mean([*views(PIXELS), *views(PIXELS[:, :, ::-1])], axis=0)
+    np.testing.assert_allclose(np.asarray(averaged(PIXELS)), expected, atol=1e-6)

@@ -201,15 +201,15 @@ def cross_validated_probabilities(
 def _held_out_probabilities(recipe: Recipe, train: ImageSet, held_out: NDArray[np.uint8]) -> NDArray[np.float32]:
     import keras
 
-    from tinysight.models.registry import build_net
-    from tinysight.models.serving import serving_model
+    from tinysight.models.registry import as_saved, build_training_net
+    from tinysight.models.serving import serving_model_of
     from tinysight.training.fit import fit
 
     keras.utils.set_random_seed(recipe.seed)
-    net = build_net(recipe, train.image_shape, train.num_classes)
+    net = build_training_net(recipe, train.image_shape, train.num_classes)
     with tempfile.TemporaryDirectory(prefix="tinysight-") as folder:
         fit(recipe, net, train, None, history_path=Path(folder) / "history.csv", quiet=True)
-    model = serving_model(net, recipe.scaling, train.image_shape, flip_predictions=recipe.flip_predictions)
+    model = serving_model_of(as_saved(net, recipe, train.image_shape, train.num_classes), recipe, train.image_shape)
     probabilities = np.asarray(model.predict(held_out, batch_size=500, verbose=0), np.float32)
     # Each net leaves its graphs behind otherwise.
     keras.backend.clear_session()

@@ -10,7 +10,7 @@ from tinysight.files import read_json
 from tinysight.models.own import is_own_model
 from tinysight.models.registry import build_net
 from tinysight.models.saving import load_keras_file
-from tinysight.models.serving import serving_model
+from tinysight.models.serving import serving_model_of
 from tinysight.recipe import load_recipe
 from tinysight.runs import Run
 
@@ -36,7 +36,7 @@ def _build_with_own_code(run: Run, own_model: str) -> Any:
     recipe, described = load_recipe(str(run.recipe)), read_json(run.data)
     shape = tuple(described["image_shape"])
     net = build_net(recipe.replace(model=own_model), shape, len(described["class_names"]))
-    model = serving_model(net, recipe.scaling, shape, flip_predictions=recipe.flip_predictions)
+    model = serving_model_of(net, recipe, shape)
     try:
         with warnings.catch_warnings():
             # Keras only warns where a layer finds no weights in the file, and leaves it as it was initialized.

@@ -35,11 +35,13 @@ def finish(
     """
     from tinysight.evaluation.results import evaluate_splits
     from tinysight.export.trained import onnx_or_keras
+    from tinysight.models.registry import as_saved
     from tinysight.models.saving import save_keras_file, save_pair
-    from tinysight.models.serving import serving_model
+    from tinysight.models.serving import serving_model_of
     from tinysight.report.plots import write_plots
 
-    model = serving_model(net, recipe.scaling, data.image_shape, flip_predictions=recipe.flip_predictions)
+    net = as_saved(net, recipe, data.image_shape, len(data.class_names))
+    model = serving_model_of(net, recipe, data.image_shape)
     save_keras_file(model, run.keras_model)
     if settings.save_json:
         save_pair(net, run.architecture_json, run.weights_h5)

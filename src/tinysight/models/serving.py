@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tinysight.recipe import Scaling
+from tinysight.recipe import Recipe, Scaling
 
 # Scaling -> (factor, offset) applied to raw pixels 0..255.
 SCALINGS: dict[Scaling, tuple[float, float]] = {
@@ -46,8 +46,40 @@ class Mirror(layers.Layer):
         return input_shape
 
 
+@keras.saving.register_keras_serializable(package="tinysight")
+class Shift(layers.Layer):
+    """Images moved by some pixels, the border filled by mirroring: (n, height, width, channels), same shape and dtype.
+
+    Args:
+        rows: pixels downwards; negative upwards.
+        columns: pixels to the right; negative to the left.
+    """
+
+    def __init__(self, rows: int, columns: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows, self.columns = rows, columns
+
+    def call(self, inputs: Any) -> Any:
+        height, width = inputs.shape[1:3]
+        reach = max(abs(self.rows), abs(self.columns))
+        padded = ops.pad(inputs, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="reflect")
+        top, left = reach - self.rows, reach - self.columns
+        return padded[:, top : top + height, left : left + width, :]
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rows": self.rows, "columns": self.columns}
+
+
 def serving_model(
-    net: keras.Model, scaling: Scaling, input_shape: tuple[int, int, int], *, flip_predictions: bool = False
+    net: keras.Model,
+    scaling: Scaling,
+    input_shape: tuple[int, int, int],
+    *,
+    flip_predictions: bool = False,
+    shift_predictions: int = 0,
 ) -> keras.Model:
     """The net with everything around it that must not be lost.
 
@@ -56,6 +88,8 @@ def serving_model(
         scaling: what raw pixels are turned into.
         input_shape: (height, width, channels).
         flip_predictions: whether to average the probabilities of image and mirror image.
+        shift_predictions: by how many pixels the image is moved up and left, and down and right, to average over those
+            two, too, with half of the weight; 0 for not at all. Source: airbench, https://arxiv.org/abs/2404.00498.
 
     Returns:
         A functional model, uint8 (n, height, width, channels) to float32 (n, num_classes) probabilities. It shares the
@@ -64,8 +98,31 @@ def serving_model(
     pixels = keras.Input(input_shape, dtype="uint8", name="pixels")
     scaled = scaling_layer(scaling)(pixels)
     to_probabilities = (lambda outputs: outputs) if gives_probabilities(net) else layers.Softmax(name="probabilities")
-    probabilities = to_probabilities(net(scaled))
+    views = [("", scaled)]
     if flip_predictions:
-        mirrored = to_probabilities(net(Mirror(name="mirror")(scaled)))
-        probabilities = layers.Average(name="both_sides")([probabilities, mirrored])
+        views.append(("mirrored", Mirror(name="mirror")(scaled)))
+    outputs = [to_probabilities(net(view)) for _, view in views]
+    probabilities = _average(outputs, "both_sides")
+    if shift_predictions:
+        shifted = []
+        for name, pixels_moved in (("up", -shift_predictions), ("down", shift_predictions)):
+            for side, view in views:
+                moved = Shift(pixels_moved, pixels_moved, name=f"{side}{name}")(view)
+                shifted.append(to_probabilities(net(moved)))
+        probabilities = _average([probabilities, _average(shifted, "shifted")], "all_views")
     return keras.Model(pixels, probabilities, name="tinysight")
+
+
+def serving_model_of(net: keras.Model, recipe: Recipe, input_shape: tuple[int, int, int]) -> keras.Model:
+    """`serving_model` with what `recipe` says about scaling and averaged views."""
+    return serving_model(
+        net,
+        recipe.scaling,
+        input_shape,
+        flip_predictions=recipe.flip_predictions,
+        shift_predictions=recipe.shift_predictions,
+    )
+
+
+def _average(outputs: list[Any], name: str) -> Any:
+    return outputs[0] if len(outputs) == 1 else layers.Average(name=name)(outputs)

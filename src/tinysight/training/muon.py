@@ -48,8 +48,8 @@ class Muon(keras.optimizers.SGD):
         if self.built:
             return
         super().build(variables)
-        if not self.momentums:
-            self.momentums = self.add_optimizer_variables(variables, "momentum")
+        if not self.momentum:
+            self.momentums: list[Any] = self.add_optimizer_variables(variables, "momentum")
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's update, as Keras's base class calls it."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.images import ImageSet
-from tinysight.models.registry import build_net
+from tinysight.models.registry import build_training_net
 from tinysight.recipe import Recipe
 from tinysight.training.budget import LOOKS, TimeBudget
 from tinysight.training.fit import compile_trainee, make_feed
@@ -99,7 +99,7 @@ def make_plan(
 
 def _seconds_per_step(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None) -> float:
     feed = make_feed(recipe, images, rows)
-    net = build_net(recipe, images.image_shape, images.num_classes)
+    net = build_training_net(recipe, images.image_shape, images.num_classes)
     trainee = compile_trainee(recipe, net, feed.num_steps)
     order = feed.order()
     size = feed.batch_size

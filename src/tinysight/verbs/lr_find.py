@@ -116,14 +116,14 @@ def _run(recipe: Recipe, data: DataSet, num_steps: int, lowest: float, highest: 
     choose_backend(device)
     import keras
 
-    from tinysight.models.registry import build_net
+    from tinysight.models.registry import build_training_net
     from tinysight.training.augment import check_augmentation
     from tinysight.training.range_test import run_range_test
 
     check_augmentation(recipe, data.image_shape)
     split = split_for_training(recipe, data)
     keras.utils.set_random_seed(recipe.seed)
-    net = build_net(recipe, data.image_shape, len(data.class_names))
+    net = build_training_net(recipe, data.image_shape, len(data.class_names))
     return run_range_test(
         recipe, net, split.images, split.train_indices, lowest=lowest, highest=highest, num_steps=num_steps
     )
