@@ -1,8 +1,6 @@
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
+from near_copies import DAMAGES, jpeg
 
 from tinysight.errors import InvalidValueError
 from tinysight.evaluation.duplicates import Duplicate, find_duplicates
@@ -39,40 +37,6 @@ def strokes(num_images, seed=0):
         ends = np.clip(rows - rng.uniform(3, 5), 0, 1) * np.clip(rng.uniform(22, 24) - rows, 0, 1)
         image[..., 0] = 255 * ends * np.clip(width + 0.5 - np.abs(columns - middle), 0, 1)
     return np.clip(images, 0, 255).astype(np.uint8)
-
-
-def jpeg(image, quality=75):
-    file = io.BytesIO()
-    Image.fromarray(image.squeeze()).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file)).reshape(image.shape)
-
-
-def cropped(image, top, bottom, left, right):
-    height, width = image.shape[:2]
-    inner = Image.fromarray(image[top : height - bottom, left : width - right].squeeze())
-    return np.asarray(inner.resize((width, height), Image.Resampling.BICUBIC)).reshape(image.shape)
-
-
-def moved(image, down, right):
-    padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), "edge")
-    return padded[1 - down : 1 - down + image.shape[0], 1 - right : 1 - right + image.shape[1]]
-
-
-def noisy(image):
-    noise = np.random.default_rng(9).normal(0, 4, image.shape)
-    return np.clip((image + noise).round(), 0, 255).astype(np.uint8)
-
-
-DAMAGES = {
-    "brighter": lambda image: np.clip(image.astype(int) + 10, 0, 255).astype(np.uint8),
-    "darker": lambda image: np.clip(image.astype(int) - 10, 0, 255).astype(np.uint8),
-    "noise": noisy,
-    "right": lambda image: moved(image, 0, 1),
-    "up and left": lambda image: moved(image, -1, -1),
-    "jpeg": jpeg,
-    "crop all round": lambda image: cropped(image, 1, 1, 1, 1),
-    "crop a corner": lambda image: cropped(image, 1, 0, 0, 1),
-}
 
 
 def pairs(found):
