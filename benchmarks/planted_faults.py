@@ -11,8 +11,8 @@ planted ones are the data's own doubles, or mistakes.
 
 `chance` shuffles the labels of all images and trains: the accuracy must have an interval that holds chance. A net that
 learns nothing else still learns which class is most frequent, so that on data of unequal classes chance lies between an
-equal share and the share of that class. (With the test labels left as they are the accuracy would be no chance of that
-kind: a net that takes all fours for nines has 0 or 1 % of luck with a thousand images at once.)
+equal share and the share of that class. (Were the test labels
+left as they are, whole classes would be right or wrong by luck: such a net calls all images of a kind by one name.)
 
 Prints Markdown, or with --json a list of objects. It exits 1 when a fault was not found as it should be: fewer than
 half of the planted labels on top, a planted duplicate that is not listed, an interval without chance in it.
