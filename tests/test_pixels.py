@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from odd_pictures import raw_png
 from PIL import Image
 
 from tinysight.errors import ImageError, InvalidValueError
@@ -333,6 +334,36 @@ class TestBadFiles:
 
     def test_png_with_less_data_than_it_says(self) -> None:
         self.reason(png(500, 500, 8, 0, bytes(500)))
+
+    @pytest.mark.parametrize("interlace", [False, True])
+    @pytest.mark.parametrize(
+        ("depth", "colour", "values"), [(8, 2, 3), (8, 0, 1), (1, 0, 1), (16, 0, 1), (8, 6, 4), (16, 2, 3)]
+    )
+    def test_png_whose_last_rows_are_missing(self, depth: int, colour: int, values: int, interlace: bool) -> None:
+        for height in (1, 2, 5, 8, 33):
+            rows = RNG.integers(0, 2**depth, (height, 9, values))
+            decode_image(raw_png(rows, depth, colour, interlace=interlace), (8, 8, 3))
+            for promised in (height + 1, height + 40, 100_000):
+                data = bytearray(raw_png(rows, depth, colour, interlace=interlace))
+                data[16:24] = struct.pack(">II", 9, promised)
+                data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+                assert "is damaged or cut off" in self.reason(bytes(data))
+
+    @pytest.mark.parametrize("interlace", [False, True])
+    def test_black_png_is_whole(self, interlace: bool) -> None:
+        data = raw_png(np.zeros((700, 301, 4), int), 8, 6, interlace=interlace)
+        assert (decode_image(data, (8, 8, 3)) == 255).all()
+
+    def test_thin_pictures_count_as_wide_as_the_model(self) -> None:
+        for size in ((2, 4000), (4000, 2)):
+            for kind in ("PNG", "JPEG", "GIF", "BMP", "WebP"):
+                data = encode(Image.new("RGB", size), kind)
+                text = self.reason(data, max_pixels=127_999)
+                assert (
+                    f"has {size[0]:,} x {size[1]:,} pixels; at most 127,999 in all are decoded, a side counting as 32"
+                    in text
+                )
+                decode_image(data, (32, 32, 3), limits=ImageLimits(max_pixels=128_000))
 
     def test_png_with_a_wrong_checksum(self) -> None:
         data = bytearray(encode(Image.fromarray(noise(30, 30, 3)), "PNG"))

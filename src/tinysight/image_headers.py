@@ -1,8 +1,10 @@
-"""What the first bytes of an image file say: its format, a WebP's size, the orientation in Exif."""
+"""What an image file says without being decoded: its format, a WebP's size, whether a PNG is whole, the orientation."""
 
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Iterator
 
 from tinysight.errors import ImageError
 
@@ -64,6 +66,50 @@ def webp_size(data: bytes) -> tuple[int, int]:
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     width, height = struct.unpack("<HH", data[26:30])
     return width & 0x3FFF, height & 0x3FFF
+
+
+# Values of a pixel by colour type, and (left, top, across, down) of each pass of Adam7.
+# Source: PNG specification, third edition, 6.1 and 8.1.
+_PNG_VALUES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def png_has_all_rows(data: bytes) -> bool:
+    """Whether a PNG that could be decoded holds every row that its header promises; nothing is kept of it."""
+    missing = _png_num_bytes(data)
+    unpacker = zlib.decompressobj()
+    try:
+        for part in _png_parts(data):
+            while part and missing > 0 and not unpacker.eof:
+                missing -= len(unpacker.decompress(part, 65536))
+                part = unpacker.unconsumed_tail
+        while missing > 0 and (last := unpacker.decompress(b"", 65536)):
+            missing -= len(last)
+    except zlib.error:
+        # A decoder that got through met the fault behind the last row, where it harms nobody.
+        return True
+    return missing <= 0
+
+
+def _png_num_bytes(data: bytes) -> int:
+    """Of all rows, each with its byte of filter, before they were compressed."""
+    width, height, depth, colour, _, _, interlace = struct.unpack_from(">IIBBBBB", data, 16)
+    total = 0
+    for left, top, across, down in _ADAM7 if interlace else ((0, 0, 1, 1),):
+        columns, rows = -(-max(0, width - left) // across), -(-max(0, height - top) // down)
+        if columns:
+            total += rows * (1 + -(-columns * depth * _PNG_VALUES[colour] // 8))
+    return total
+
+
+def _png_parts(data: bytes) -> Iterator[bytes]:
+    """The bodies of the IDAT chunks; the last may be cut off."""
+    place = 8
+    while place + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, place)
+        if name == b"IDAT":
+            yield data[place + 8 : place + 8 + length]
+        place += 12 + length
 
 
 def orientation(exif: bytes) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.errors import ImageError, InvalidValueError
-from tinysight.image_headers import orientation, sniff, webp_size
+from tinysight.image_headers import orientation, png_has_all_rows, sniff, webp_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -38,7 +38,8 @@ class ImageLimits:
     """What one picture may cost.
 
     Attributes:
-        max_pixels: width times height, checked in the file's header before anything is decoded.
+        max_pixels: width times height, checked in the file's header before anything is decoded. A side that is shorter
+            than the model is wide counts as that, since the first stretch makes it so.
         max_bytes: size of the file.
     """
 
@@ -160,20 +161,22 @@ def _decode(data: bytes, image_shape: ImageShape, limits: ImageLimits) -> NDArra
     kind = sniff(data)
     if kind == "WebP":
         # Pillow's reader takes memory for the whole canvas as soon as it sees a header, so this comes first.
-        _check_size(webp_size(data), limits)
+        _check_size(webp_size(data), limits, least=image_shape[1])
     image = _guarded(lambda: _open(kind, data))
-    _check_size(image.size, limits)
+    _check_size(image.size, limits, least=image_shape[1])
     if kind == "JPEG" and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
         raise ImageError(f"has more than {_MAX_JPEG_SCANS} scans, which no picture needs")
     return _guarded(lambda: _load(kind, image, data, image_shape))
 
 
-def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:
+def _check_size(size: tuple[int, int], limits: ImageLimits, least: int) -> None:
+    """A side counts as `least` at least: the first stretch makes any picture as wide as the model."""
     width, height = size
     if width < 1 or height < 1:
         raise ImageError(f"is damaged: it says that it is {width} x {height} pixels")
-    if width * height > limits.max_pixels:
-        raise ImageError(f"has {width:,} x {height:,} pixels; at most {limits.max_pixels:,} in all are decoded")
+    if max(width, least) * max(height, least) > limits.max_pixels:
+        thin = "" if width * height > limits.max_pixels else f", a side counting as {least} or more"
+        raise ImageError(f"has {width:,} x {height:,} pixels; at most {limits.max_pixels:,} in all are decoded{thin}")
 
 
 def _open(kind: str, data: bytes) -> ImageFile:
@@ -201,11 +204,20 @@ def _load(kind: str, image: ImageFile, data: bytes, image_shape: ImageShape) -> 
     covered = image.tile[0].extents if kind == "GIF" and image.tile else None
     image.load()
     if kind == "PNG":
+        _check_rows(image, data)
         _rescale_transparency(image, bit_depth=data[24])
     opaque = _to_opaque(image)
     if covered is not None and covered != (0, 0, *image.size):
         opaque = _on_white_canvas(opaque, covered)
     return _fit(_turn(opaque, orientation(image.info.get("exif", b""))), image_shape)
+
+
+def _check_rows(image: PillowImage, data: bytes) -> None:
+    """Pillow leaves black what a PNG lacks whose data ends early; so where the end is black, rows are counted."""
+    last_row = image.crop((0, image.height - 1, image.width, image.height))
+    is_interlaced = data[28] != 0
+    if (is_interlaced or last_row.getbbox(alpha_only=False) is None) and not png_has_all_rows(data):
+        raise ImageError("is damaged or cut off (it has fewer rows than it says)")
 
 
 def _rescale_transparency(image: PillowImage, bit_depth: int) -> None:

@@ -190,6 +190,8 @@ BAD = {
     "icon": encode(Image.new("RGB", (16, 16)), "ICO"),
     "40000 x 40000": with_header(40_000, 40_000),
     "less data than it says": with_header(50, 50),
+    "a row less than it says": with_header(2, 3),
+    "thin": with_header(1, 24_000_000),
     "no width": with_header(0, 2),
     "unknown depth": with_header(2, 2, 5),
     "wrong checksum": with_header(2, 2)[:30] + b"x" + with_header(2, 2)[31:],
@@ -216,7 +218,10 @@ class TestBadFiles:
         assert reasons[1] == "This is not an image; expected PNG, JPEG, WebP, GIF, BMP."
         assert reasons[3] == "The picture is TIFF, which is not supported; expected PNG, JPEG, WebP, GIF, BMP."
         assert reasons[5] == "The picture has 40,000 x 40,000 pixels; at most 25,000,000 in all are decoded."
-        assert reasons[6] == "The picture is damaged or cut off."
+        assert reasons[6] == reasons[7] == "The picture is damaged or cut off."
+        assert reasons[8].startswith(
+            "The picture has 1 x 24,000,000 pixels; at most 25,000,000 in all are decoded, a side"
+        )
 
 
 @pytest.mark.browser

@@ -11,15 +11,17 @@ const MAX_PIXELS = 25_000_000;
 
 /**
  * @param {Uint8Array} bytes of the file.
+ * @param {number} least how long a side counts at least: the model's width, which the first stretch makes of any.
  * @returns {Promise<{width: number, height: number, data: Uint8Array, orientation: number}>} RGBA, not premultiplied.
  */
-export async function decode(bytes) {
+export async function decode(bytes, least) {
   const file = damagedUnlessRead(() => prepare(bytes));
   const { width, height } = file;
   if (width < 1 || height < 1) throw new Refusal(`The picture is damaged: it says that it is ${width} x ${height} pixels.`);
-  if (width * height > MAX_PIXELS) {
+  if (Math.max(width, least) * Math.max(height, least) > MAX_PIXELS) {
+    const thin = width * height > MAX_PIXELS ? "" : `, a side counting as ${least} or more`;
     throw new Refusal(
-      `The picture has ${words(width)} x ${words(height)} pixels; at most ${words(MAX_PIXELS)} in all are decoded.`,
+      `The picture has ${words(width)} x ${words(height)} pixels; at most ${words(MAX_PIXELS)} in all are decoded${thin}.`,
     );
   }
   if (file.kind === "PNG") return await decodePng(bytes, file);

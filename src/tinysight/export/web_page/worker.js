@@ -25,7 +25,7 @@ async function open() {
 
 async function read(picture) {
   const { image_shape } = (await model()).description;
-  const { orientation, ...pixels } = await decode(new Uint8Array(await picture.arrayBuffer()));
+  const { orientation, ...pixels } = await decode(new Uint8Array(await picture.arrayBuffer()), image_shape[1]);
   return toInput(pixels, image_shape, orientation);
 }
 
