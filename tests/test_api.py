@@ -102,3 +102,24 @@ def test_evaluate_a_named_data_set(trained: Trained, tmp_path: Path) -> None:
     assert evaluation.confusion_plot is not None
     assert evaluation.confusion_plot.is_file()
     assert tinysight.load(str(tmp_path / "run")).evaluate("mnist-5k", split="train").summary.num_images == 4000
+
+
+class TestDataMadeInPython:
+    def test_evaluate_says_that_it_is_nowhere_and_takes_it(self, run: tinysight.TrainedRun) -> None:
+        with pytest.raises(TinysightError, match=r"a DataSet made in Python, 'stripes', .*run.evaluate\(data=...\)"):
+            run.evaluate()
+        evaluation = run.evaluate(small_data())
+        assert evaluation.summary.figures["accuracy"].value == pytest.approx(run.summary["test_accuracy"])
+        assert evaluation.data == "stripes"
+
+    def test_resume_takes_it(self, run: tinysight.TrainedRun, tmp_path: Path) -> None:
+        copy = tinysight.TrainedRun(shutil.copytree(run.folder, tmp_path / "copy"))
+        with pytest.raises(RunError, match="is finished; there is nothing to resume"):
+            tinysight.resume(copy.folder, data=small_data())
+        copy.finished_marker.unlink()
+        with pytest.raises(TinysightError, match="a DataSet made in Python"):
+            tinysight.resume(copy.folder)
+        assert (
+            tinysight.resume(copy.folder, data=small_data(), quiet=True).summary["test_accuracy"]
+            == (run.summary["test_accuracy"])
+        )

@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinysight.api import TrainedRun, load, load_model, train
+    from tinysight.api import TrainedRun, load, load_model, resume, train
     from tinysight.errors import TinysightError
     from tinysight.images import DataSet, ImageSet
     from tinysight.recipe import Recipe, load_recipe
@@ -25,6 +25,7 @@ __all__ = [
     "load",
     "load_model",
     "load_recipe",
+    "resume",
     "train",
 ]
 
@@ -38,6 +39,7 @@ _HOMES = {
     "load": "tinysight.api",
     "load_model": "tinysight.api",
     "load_recipe": "tinysight.recipe",
+    "resume": "tinysight.api",
     "train": "tinysight.api",
 }
 

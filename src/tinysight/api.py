@@ -38,12 +38,12 @@ class TrainedRun(Run):
         return tuple(read_json(self.data)["class_names"])
 
     def evaluate(
-        self, data: str | None = None, *, data_dir: str | Path | None = None, split: str = "test"
+        self, data: str | DataSet | None = None, *, data_dir: str | Path | None = None, split: str = "test"
     ) -> Evaluation:
         """Scores on held-out images, each counted once; see `tinysight.verbs.evaluate`.
 
         Args:
-            data: another data set with the same classes; None for the run's own.
+            data: another data set with the same classes, by name or as a `DataSet`; None for the run's own.
             data_dir: where extracted archives lie.
             split: "test" or "train".
 
@@ -52,7 +52,7 @@ class TrainedRun(Run):
         """
         from tinysight.verbs.evaluate import evaluate
 
-        return evaluate(self.folder, data_name=data, data_dir=data_dir, split=split)
+        return evaluate(self.folder, data=data, data_dir=data_dir, split=split)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of every class.
@@ -94,6 +94,7 @@ def train(
     save_json: bool = False,
     report: bool = True,
     callbacks: Sequence[Any] = (),
+    start: str | Path | None = None,
     **fields: Any,
 ) -> TrainedRun:
     """Trains a recipe, evaluates it on held-out images and saves it: `tinysight train` from Python.
@@ -109,6 +110,7 @@ def train(
         report: whether to write the report page too.
         callbacks: Keras callbacks of your own; their `model` is the one that is trained, from raw pixels on, and its
             attribute `net` the net.
+        start: a finished run whose weights the training begins with, as `--from`; without `recipe` its recipe is used.
         **fields: any field of the recipe, as in `epochs=1`.
 
     Returns:
@@ -129,15 +131,46 @@ def train(
             print(text, file=sys.stderr)
 
     named = {"data": data} if isinstance(data, str) else {}
-    loaded = load_recipe(recipe or DEFAULT_RECIPE, **named, **fields)
-    chosen = (
-        data
-        if isinstance(data, DataSet)
-        else choose_data(loaded, data_dir, anything=recipe is None and data is None, say=say)
-    )
-    settings = verb.Settings(quiet=quiet, save_json=save_json, report=report, callbacks=callbacks, say=say)
+    if start is not None and recipe is None:
+        loaded = verb.recipe_of_start(start, {**named, **fields})
+    else:
+        loaded = load_recipe(recipe or DEFAULT_RECIPE, **named, **fields)
+    anything = recipe is None and data is None and start is None
+    chosen = data if isinstance(data, DataSet) else choose_data(loaded, data_dir, anything=anything, say=say)
+    settings = verb.Settings(quiet=quiet, save_json=save_json, report=report, callbacks=callbacks, start=start, say=say)
     summary = verb.train(loaded, chosen, out=out, data_dir=data_dir, device=device, settings=settings)
     return TrainedRun(summary["run"])
+
+
+def resume(
+    path: str | Path,
+    *,
+    data: DataSet | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    quiet: bool = False,
+) -> TrainedRun:
+    """Goes on with a training that was interrupted or killed: `tinysight train --resume` from Python.
+
+    Args:
+        path: the run folder.
+        data: what it was trained on, where that was a `DataSet` of your own; None to load it again.
+        data_dir: where extracted archives lie; None for where they lay when the training began.
+        device: "auto", "cpu", "gpu" or "gpu:N".
+        quiet: whether to print no progress on standard error.
+
+    Returns:
+        The finished run, bit for bit that of a training that was never interrupted.
+
+    Raises:
+        TinysightError: when there is nothing to go on with, or the data are not those of the run.
+    """
+    import sys
+
+    from tinysight.verbs import train as verb
+
+    settings = verb.Settings(quiet=quiet, say=lambda text: None if quiet else print(text, file=sys.stderr))
+    return TrainedRun(verb.resume(path, data=data, data_dir=data_dir, device=device, settings=settings)["run"])
 
 
 def load(path: str | Path) -> TrainedRun:

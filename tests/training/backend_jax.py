@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -15,10 +16,12 @@ assert choose_backend("cpu") == "jax"
 
 import keras  # noqa: E402
 from small_data import numbered_images, small_data  # noqa: E402
+from weighted_loss import weighted_losses  # noqa: E402
 
 from tinysight.errors import TinysightError  # noqa: E402
 from tinysight.models.registry import build_net  # noqa: E402
 from tinysight.recipe import make_recipe  # noqa: E402
+from tinysight.training.checkpoints import read_newest  # noqa: E402
 from tinysight.training.feed import Feed  # noqa: E402
 from tinysight.training.fit import fit  # noqa: E402
 from tinysight.verbs.train import Settings, train  # noqa: E402
@@ -52,6 +55,52 @@ def message(folder: Path, callbacks: Any = (), **fields: Any) -> str:
     return f"interrupted={result.interrupted} epochs={result.epochs_completed}"
 
 
+class Stop(BaseException):
+    """What no handler catches, as if the process were gone."""
+
+
+class StopAt(keras.callbacks.Callback):  # type: ignore[misc]
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Stop
+
+
+def resumed(folder: Path) -> dict[str, list[str]]:
+    """What is not the same in a training that was stopped within an epoch and at its end, and one that was not."""
+    recipe = make_recipe(
+        {
+            "layers": ["conv 4", "pool", "dropout 0.3", "dense 6"], "batch_size": 8, "epochs": 3, "flip": "random",
+            "sampling": "balanced", "schedule": "cosine", "keep": "best",
+        }
+    )  # fmt: skip
+    states = {}
+    for name, stops in {"whole": (), "stopped twice": (3, 2)}.items():
+        found = None
+        for stop in (*stops, 1000):
+            keras.utils.set_random_seed(0)
+            data = small_data()
+            with contextlib.suppress(Stop):
+                fit(
+                    recipe, build_net(recipe, data.image_shape, 4), data.train, data.test,
+                    history_path=folder / name / "h.csv", checkpoints=folder / name, checkpoint_minutes=0,
+                    resume=found, quiet=True, callbacks=[StopAt(stop)],
+                )  # fmt: skip
+            found = read_newest(folder / name)[0]
+        assert found is not None
+        assert found.best is not None
+        arrays = [*found.variables, *found.best.weights]
+        states[name] = [*(array.tobytes() for array in arrays), [row | {"seconds": 0} for row in found.history]]
+    return {
+        name: [str(index) for index, (a, b) in enumerate(zip(state, states["whole"], strict=True)) if a != b]
+        for name, state in states.items()
+    }
+
+
 class Interrupt(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, epoch: int) -> None:
         super().__init__()
@@ -78,6 +127,8 @@ def main(folder: Path) -> None:
                 "bad": message(folder, optimizer="sgd", learning_rate=1e38),
                 "kept": message(folder, [Interrupt(1)]),
                 "nothing": message(folder, [Interrupt(0)]),
+                "weighted": weighted_losses(),
+                "resumed": resumed(folder),
             }
         )
     )

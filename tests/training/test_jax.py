@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small_data import numbered_images, small_data
+from weighted_loss import weighted_losses
 
 from tinysight.runs import Run
 
@@ -70,3 +71,13 @@ def test_a_bad_loss(on_jax: tuple[Path, dict[str, Any]]) -> None:
 def test_interruptions(on_jax: tuple[Path, dict[str, Any]]) -> None:
     assert on_jax[1]["kept"] == "interrupted=True epochs=1"
     assert on_jax[1]["nothing"].startswith("TrainingInterruptedError: interrupted before the first epoch was whole")
+
+
+def test_a_stopped_training_ends_with_the_same_bits(on_jax: tuple[Path, dict[str, Any]]) -> None:
+    assert on_jax[1]["resumed"] == {"whole": [], "stopped twice": []}
+
+
+def test_class_weights_as_on_tensorflow(on_jax: tuple[Path, dict[str, Any]], keras_module: Any) -> None:
+    ours = weighted_losses()
+    for coding, losses in on_jax[1]["weighted"].items():
+        assert losses == pytest.approx(ours[coding], rel=1e-5)

@@ -19,7 +19,7 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, split: str, 
     """Score the finished run in folder RUN on held-out images, each counted once."""
     from tinysight.verbs import evaluate as verb
 
-    result = verb.evaluate(run, data_name=data_name, data_dir=data_dir, split=split)
+    result = verb.evaluate(run, data=data_name, data_dir=data_dir, split=split)
     if as_json:
         print_json(result.to_dict())
         return

@@ -12,12 +12,13 @@ from tinysight.errors import InvalidValueError
 
 # Options that are fields of the recipe.
 if TYPE_CHECKING:
+    from tinysight.recipe import Recipe
     from tinysight.verbs.train import LivePage, Settings
 
 SHORTCUTS = ("data", "model", "epochs", "batch_size", "learning_rate", "seed")
 
 
-def _known_device(_: click.Context, __: click.Parameter, device: str) -> str:
+def known_device(_: click.Context, __: click.Parameter, device: str) -> str:
     """A device that exists nowhere is refused before data and Keras are loaded."""
     from tinysight.training.backend import parse_device
 
@@ -38,8 +39,9 @@ def _known_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any field of the recipe; repeatable.")
 @click.option("--minutes", type=click.FloatRange(0.05), help="Train the best net that fits into so much time.")
 @click.option("--out", type=click.Path(), help="The run folder; without it, a new one under runs/.")
-@click.option("--device", default="auto", show_default=True, callback=_known_device, help="auto, cpu, gpu or gpu:N.")
+@click.option("--device", default="auto", show_default=True, callback=known_device, help="auto, cpu, gpu or gpu:N.")
 @click.option("--resume", type=click.Path(), metavar="RUN", help="Go on with a training that was interrupted.")
+@click.option("--from", "start", type=click.Path(), metavar="RUN", help="Begin with the weights of a finished run.")
 @click.option(
     "--checkpoint-minutes", type=float, default=5.0, show_default=True, help="Between checkpoints in an epoch."
 )
@@ -76,7 +78,8 @@ def train(
     note = (lambda text: None) if quiet else say
     settings = verb.Settings(
         quiet=quiet, save_json=options["save_json"], report=not options["no_report"],
-        checkpoint_minutes=options["checkpoint_minutes"], minutes=options["minutes"],
+        checkpoint_minutes=options["checkpoint_minutes"], minutes=options["minutes"], start=options["start"],
+        started=(ctx.obj or {}).get("started"),
         tensorboard=_checked_tensorboard(options["tensorboard"], recipe), live=_live_page(ctx, options["live"]),
         say=note,
     )  # fmt: skip
@@ -147,13 +150,32 @@ def _train(
     for key in changes.keys() & assigned.keys():
         raise InvalidValueError(f"{key} came twice, with --{key.replace('_', '-')} and with --set: keep one of them")
     changes |= assigned
-    loaded = load_recipe(recipe or DEFAULT_RECIPE, **changes)
-    anything = recipe is None and "data" not in changes
+    loaded = (
+        _recipe_of_start(recipe, options, changes)
+        if options["start"] is not None
+        else load_recipe(recipe or DEFAULT_RECIPE, **changes)
+    )
+    anything = recipe is None and "data" not in changes and options["start"] is None
     data = choose_data(loaded, options["data_dir"], anything=anything, say=settings.say)
     where = {name: options[name] for name in ("out", "data_dir", "device")}
     if options["seeds"] is not None:
         return verb.train_seeds(options["seeds"], loaded, data, settings=settings, **where)
     return verb.train(loaded, data, settings=settings, **where)
+
+
+def _recipe_of_start(recipe: str | None, options: dict[str, Any], changes: dict[str, Any]) -> Recipe:
+    """With --from the run's own recipe, where none is named."""
+    from tinysight.recipe import load_recipe
+    from tinysight.verbs import train as verb
+
+    if options["minutes"] is not None:
+        raise InvalidValueError(
+            "--from and --minutes exclude each other: one keeps the run's net, the other chooses one"
+        )
+    if recipe is None:
+        return verb.recipe_of_start(options["start"], changes)
+    named = load_recipe(recipe, **changes)
+    return named.replace(**verb.with_shape_of(options["start"], {"data": named.data, **changes}))
 
 
 def describe(summary: dict[str, Any]) -> str:

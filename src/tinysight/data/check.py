@@ -167,7 +167,8 @@ def _class_findings(subject: Subject) -> Iterator[Finding]:
         yield Finding("few images", WARNING, f"classes with fewer than {FEW_IMAGES} images: {len(few):,}", entries)
     counts = sorted(record["num_images"] for record in records)
     if counts[-1] >= IMBALANCE * counts[0]:
-        text = f"the largest class has {counts[-1]:,} images, {counts[-1] / max(counts[0], 1):,.0f} times the smallest"
+        text = f"the largest class has {counts[-1]:,} images, {counts[-1] / max(counts[0], 1):,.0f} times the smallest;"
+        text += " --set class_weights=balanced or --set sampling=balanced evens them out in training"
         yield Finding("imbalance", WARNING, text)
 
 

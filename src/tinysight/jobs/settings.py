@@ -23,6 +23,8 @@ class Settings:
         report: whether to write the report page too, as far as it is quick.
         checkpoint_minutes: time between checkpoints within an epoch.
         minutes: time to train for instead of the recipe's epochs; what fits into it is chosen.
+        started: when the command began, on the clock of `time.perf_counter`, seconds; of it `minutes` are counted.
+        start: a finished run whose weights the training begins with, or None.
         callbacks: Keras callbacks of a person's own, beside those that every training has.
         tensorboard: where TensorBoard's event files go, in a folder named after the run; "" for the run folder, None
             for none.
@@ -35,6 +37,8 @@ class Settings:
     report: bool = True
     checkpoint_minutes: float = 5.0
     minutes: float | None = None
+    started: float | None = None
+    start: str | Path | None = None
     callbacks: Sequence[Any] = ()
     tensorboard: str | Path | None = None
     live: LivePage | None = None

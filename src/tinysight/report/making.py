@@ -13,8 +13,9 @@ from tinysight.images import ImageSet
 from tinysight.recipe import Recipe
 from tinysight.report.charts import Chart, Series, make_chart
 from tinysight.report.pictures import data_uri
-from tinysight.report.words import GAP, MISSING, count, duration, size
+from tinysight.report.words import GAP, MISSING, count, counted, duration, size
 from tinysight.runs import Run
+from tinysight.training.balance import balance_words
 from tinysight.training.history import Row
 
 NUM_PICTURES, MAX_PICTURES = 4, 240
@@ -84,7 +85,7 @@ def making_of(
         settings=_settings(recipe),
         facts=_facts(data, environment, summary, recipe),
         classes=_classes(data, train),
-        charts=curve_charts(rows, recipe.metric, data["validation"]) if rows else (),
+        charts=curve_charts(rows, recipe.metric, data["validation"], recipe) if rows else (),
     )
 
 
@@ -110,17 +111,19 @@ def _facts(
     images = [f"{data['num_train']:,} trained on", f"{data['num_test']:,} to test"]
     if data["num_validation"] and data["validation"] != "test":
         images.insert(1, f"{data['num_validation']:,} to validate")
-    epochs = environment.get("epochs_completed")
     facts = {
         "data": data["name"],
         "from": data["origin"],
         "images": ", ".join(images),
         "shape": f"{height} x {width}, {'grey' if channels == 1 else 'colour'}",
+        "classes": balance_words(recipe, data["class_names"], data["train_counts"]),
         "parameters": count(summary.get("parameters")),
-        "epochs": f"{MISSING if epochs is None else epochs} of {recipe.epochs}",
+        "epochs": _epochs(environment, recipe),
         "seed": str(environment["seed"]),
         "training time": duration(environment.get("seconds")),
+        "started from": started_from(environment["started_from"]) if environment.get("started_from") else "",
         "started": environment["started"],
+        "resumed": ", ".join(environment.get("resumed", [])),
         "machine": "; ".join(environment["devices"]),
         "largest memory": size(environment.get("peak_memory_bytes")),
         "system": f"{environment['platform']}, Python {environment['python']}",
@@ -128,7 +131,27 @@ def _facts(
         "backend": environment["backend"],
         "command": " ".join(map(quoted, environment["command"])),
     }
-    return tuple(facts.items())
+    told_if_any = ("classes", "started from", "resumed")
+    return tuple((name, text) for name, text in facts.items() if text or name not in told_if_any)
+
+
+def _epochs(environment: Mapping[str, Any], recipe: Recipe) -> str:
+    done = environment.get("epochs_completed")
+    text = f"{MISSING if done is None else done} of {recipe.epochs}"
+    kept = environment.get("epoch_kept", done)
+    return text if kept == done else f"{text}; the model is that of epoch {kept}, the best by its validation images"
+
+
+def started_from(record: Mapping[str, Any]) -> str:
+    """Where the first weights of a run are from, in a line."""
+    layers, new = len(record["layers"]), len(record["new_layers"])
+    text = (
+        f"{record['run']} ({record['recipe']} on {record['data']}, model sha256 {record['digest'][:12]}):"
+        f" {layers} of {layers + new} layers taken over"
+    )
+    if record["classes"]:
+        text += f", and in the last layer {counted(len(record['classes']), 'class', 'classes')} of the same name"
+    return text
 
 
 def _classes(data: Mapping[str, Any], train: ImageSet | None) -> tuple[DataRow, ...]:
@@ -148,17 +171,19 @@ def _pictures(train: ImageSet | None, label: int, num_pictures: int) -> tuple[st
     return tuple(data_uri(np.asarray(train.images[index])) for index in first)
 
 
-def curve_charts(rows: Sequence[Row], metric: str, validation: str) -> tuple[Chart, ...]:
-    """Accuracy, loss and learning rate over epochs."""
+def curve_charts(rows: Sequence[Row], metric: str, validation: str, recipe: Recipe | None = None) -> tuple[Chart, ...]:
+    """Accuracy, loss and learning rate over epochs; what evens out classes in training is in the names of its lines."""
+    drawn = "training, classes drawn alike" if recipe and recipe.sampling == "balanced" else "training"
+    weighted = "training, weighted by class" if recipe and recipe.class_weights == "balanced" else drawn
     name = VALIDATION_NAMES.get(validation, "validation")
     accuracy = make_chart(
-        "curve-accuracy", "Accuracy over epochs", _ends(rows, metric, name, as_percent=True),
-        _pair(rows, metric, name), x_label="epoch", y_label="accuracy", whole_x=True,
+        "curve-accuracy", "Accuracy over epochs", _ends(rows, metric, name, drawn, as_percent=True),
+        _pair(rows, metric, name, drawn), x_label="epoch", y_label="accuracy", whole_x=True,
         y_format=lambda value: f"{100 * value:.4g}{GAP}%",
     )  # fmt: skip
     loss = make_chart(
-        "curve-loss", "Loss over epochs", _ends(rows, "loss", name, as_percent=False),
-        _pair(rows, "loss", name), x_label="epoch", y_label="loss", whole_x=True,
+        "curve-loss", "Loss over epochs", _ends(rows, "loss", name, weighted, as_percent=False),
+        _pair(rows, "loss", name, weighted), x_label="epoch", y_label="loss", whole_x=True,
     )  # fmt: skip
     epochs, rates = _column(rows, "learning_rate")
     rate = make_chart(
@@ -175,19 +200,19 @@ def _column(rows: Sequence[Row], name: str) -> tuple[list[float], list[float]]:
     return [row["epoch"] for row in present], [row[name] for row in present]
 
 
-def _pair(rows: Sequence[Row], name: str, validation: str) -> list[Series]:
+def _pair(rows: Sequence[Row], name: str, validation: str, training: str) -> list[Series]:
     epochs, values = _column(rows, name)
-    series = [Series(name="training", xs=epochs, ys=values)]
+    series = [Series(name=training, xs=epochs, ys=values)]
     epochs, values = _column(rows, f"val_{name}")
     return [*series, Series(name=validation, xs=epochs, ys=values, kind="second")] if epochs else series
 
 
-def _ends(rows: Sequence[Row], name: str, validation: str, *, as_percent: bool) -> str:
+def _ends(rows: Sequence[Row], name: str, validation: str, training: str, *, as_percent: bool) -> str:
     def write(value: float) -> str:
         return f"{100 * value:.1f}{GAP}%" if as_percent else f"{value:.3f}"
 
     parts = []
-    for words, column in (("training", name), (validation, f"val_{name}")):
+    for words, column in ((training, name), (validation, f"val_{name}")):
         epochs, values = _column(rows, column)
         if values:
             parts.append(f"{words} from {write(values[0])} to {write(values[-1])} in epoch {epochs[-1]:.0f}")

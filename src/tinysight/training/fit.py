@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from tinysight.errors import TrainingInterruptedError
 from tinysight.images import ImageSet
-from tinysight.models.fast import adapt
+from tinysight.models import fast
 from tinysight.models.serving import SCALINGS
 from tinysight.recipe import Recipe
+from tinysight.training.balance import class_weights
 from tinysight.training.budget import TimeBudget
 from tinysight.training.callbacks import (
     BestEpoch,
@@ -78,6 +79,7 @@ def fit(
     budget: TimeBudget | None = None,
     quiet: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    adapt: bool = True,
 ) -> FitResult:
     """Trains `net` in place.
 
@@ -94,14 +96,19 @@ def fit(
         budget: a time to train for instead of epochs; it moves the learning rate by the clock.
         quiet: whether to print nothing.
         callbacks: further Keras callbacks.
+        adapt: whether to fill what a net takes from its training images before it learns.
 
     Raises:
         TrainingStoppedError: when the loss is NaN or infinite.
         TrainingInterruptedError: when Ctrl-C came before the first epoch was whole.
     """
     feed = make_feed(recipe, train, rows)
-    adapt_to(net, recipe, train, rows)
-    trainee = compile_trainee(recipe, net, feed.num_steps, budget)
+    if adapt:
+        adapt_to(net, recipe, train, rows)
+    labels = train.labels if rows is None else train.labels[rows]
+    trainee = compile_trainee(
+        recipe, net, feed.num_steps, budget, class_weights=class_weights(recipe, labels, train.num_classes)
+    )
     writer, last = HistoryWriter(history_path), LastWholeEpoch()
     num_steps = count_steps(recipe, feed.num_steps)
     progress = progress_callback(feed.num_images, -(-num_steps // feed.num_steps), quiet=quiet)
@@ -189,7 +196,7 @@ def adapt_to(net: keras.Model, recipe: Recipe, images: ImageSet, rows: NDArray[n
     """Fills what a net takes from its training images before it learns: a whitening first layer."""
     factor, offset = SCALINGS[recipe.scaling]
     chosen = images.images[:ADAPT_IMAGES] if rows is None else images.images[rows[:ADAPT_IMAGES]]
-    adapt(net, chosen.astype(np.float32) * np.float32(factor) + np.float32(offset))
+    fast.adapt(net, chosen.astype(np.float32) * np.float32(factor) + np.float32(offset))
 
 
 def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None = None) -> Feed:
@@ -201,6 +208,7 @@ def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None =
         seed=recipe.seed,
         one_hot=recipe.loss == "categorical_crossentropy",
         alternate=recipe.flip == "alternating",
+        balanced=recipe.sampling == "balanced",
     )
 
 
@@ -212,10 +220,15 @@ def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Any:
 
 
 def compile_trainee(
-    recipe: Recipe, net: keras.Model, steps_per_epoch: int, budget: TimeBudget | None = None
+    recipe: Recipe,
+    net: keras.Model,
+    steps_per_epoch: int,
+    budget: TimeBudget | None = None,
+    *,
+    class_weights: NDArray[np.float32] | None = None,
 ) -> Trainee:
     """The compiled model that `fit` trains."""
-    trainee = Trainee(net, recipe)
+    trainee = Trainee(net, recipe, class_weights)
     executed = IMAGES_PER_EXECUTION // recipe.batch_size if budget is None else budget.steps_per_execution
     executed = max(1, min(executed, steps_per_epoch))
     rates = None if budget is not None or recipe.schedule == "constant" else learning_rates(recipe, steps_per_epoch)

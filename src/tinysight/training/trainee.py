@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from tinysight.models.serving import gives_probabilities, scaling_layer
 from tinysight.recipe import Recipe
@@ -16,11 +18,18 @@ class Trainee(keras.Model):
     """A net with what is done to pixels before it, for `fit`.
 
     Input is uint8 (n, height, width, channels); output is the net's own, float32 (n, num_classes).
+
+    Args:
+        net: what is trained.
+        recipe: its scaling and augmentation.
+        class_weights: float32 (num_classes,), what an image of each class counts in the loss while training; None
+            for all alike.
     """
 
-    def __init__(self, net: keras.Model, recipe: Recipe) -> None:
+    def __init__(self, net: keras.Model, recipe: Recipe, class_weights: NDArray[np.float32] | None = None) -> None:
         super().__init__(name="trainee")
         self.net = net
+        self.class_weights = class_weights
         self.scaling = scaling_layer(recipe.scaling)
         self.augment = Augment.from_recipe(recipe)
         # The first step whose loss was not finite, counted from 0; -1 while there was none. A variable, because steps
@@ -44,6 +53,8 @@ class Trainee(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
+        if training and self.class_weights is not None:
+            sample_weight = self._weights(y)
         loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         if training:
             first, step = ops.convert_to_tensor(self.first_bad_step), ops.convert_to_tensor(self.steps_begun)
@@ -51,6 +62,11 @@ class Trainee(keras.Model):
             self.first_bad_step.assign(ops.where(is_first, step, first))
             self.steps_begun.assign(step + 1)
         return loss
+
+    def _weights(self, labels: Any) -> Any:
+        """What each image counts: float32 (n,), from indices or one-hot rows."""
+        weights = ops.convert_to_tensor(self.class_weights)
+        return ops.take(weights, labels) if len(labels.shape) == 1 else ops.matmul(labels, weights)
 
 
 def make_loss(recipe: Recipe, net: keras.Model) -> keras.losses.Loss:

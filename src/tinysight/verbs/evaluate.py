@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,13 +56,13 @@ class Evaluation:
 
 
 def evaluate(
-    path: str | Path, *, data_name: str | None = None, data_dir: str | Path | None = None, split: str = "test"
+    path: str | Path, *, data: str | DataSet | None = None, data_dir: str | Path | None = None, split: str = "test"
 ) -> Evaluation:
     """Every image of the split goes through the model once.
 
     Args:
         path: a finished run's folder.
-        data_name: another data set with the same classes; None for the run's own.
+        data: another data set with the same classes, by name or as it is; None for the run's own.
         data_dir: where extracted archives lie; None for where they lay when the run was trained.
         split: "test" or "train".
 
@@ -73,11 +74,16 @@ def evaluate(
 
     run = open_run(path)
     described = read_json(run.data)
-    name = data_name or described["name"]
-    data = load_data(data_name, data_dir) if data_name else load_again(described, data_dir)
+    if data is None:
+        data = load_again(described, data_dir)
+    elif isinstance(data, str):
+        data = load_data(data, data_dir)
+    name = data.name
     images = _aligned(getattr(data, split), data, described)
     _, summaries = evaluate_splits({split: images}, predictor_of(run))
-    plot = run.plots / f"confusion-{name}-{split}.png"
+    # Own data are named after their path.
+    stem = re.sub(r"[^\w.-]+", "-", Path(name).name)
+    plot = run.plots / f"confusion-{stem}-{split}.png"
     save(confusion_figure(summaries[split].confusion, summaries[split].class_names), plot)
     return Evaluation(run=run, data=name, split=split, summary=summaries[split], confusion_plot=plot)
 

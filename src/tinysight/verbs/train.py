@@ -2,8 +2,18 @@
 
 from tinysight.jobs.seeds import train_seeds
 from tinysight.jobs.settings import Settings
+from tinysight.jobs.starting import recipe_of_start, with_shape_of
 from tinysight.jobs.train import resume, train
 from tinysight.jobs.watching import check_tensorboard
 from tinysight.live.following import LivePage
 
-__all__ = ["LivePage", "Settings", "check_tensorboard", "resume", "train", "train_seeds"]
+__all__ = [
+    "LivePage",
+    "Settings",
+    "check_tensorboard",
+    "recipe_of_start",
+    "resume",
+    "train",
+    "train_seeds",
+    "with_shape_of",
+]
