@@ -10,13 +10,16 @@ from tinysight.data.validation import TrainingSplit, split_for_training
 from tinysight.errors import DiskFullError, InvalidValueError, TrainingInterruptedError, TrainingStoppedError
 from tinysight.files import read_json, write_json, write_text
 from tinysight.images import DataSet
-from tinysight.jobs import going_on
+from tinysight.jobs import going_on, starting
+from tinysight.jobs.by_clock import fit_into
 from tinysight.jobs.finish import finish
 from tinysight.jobs.inputs import header, headline, write_inputs
-from tinysight.jobs.settings import Say, Settings
+from tinysight.jobs.settings import Settings
 from tinysight.jobs.watching import watched
 from tinysight.recipe import Recipe, load_recipe, to_toml
+from tinysight.report.making import started_from
 from tinysight.runs import Run, create_run, refuse_existing
+from tinysight.training.balance import balance_words
 
 if TYPE_CHECKING:
     from tinysight.training.budget import TimeBudget
@@ -52,10 +55,13 @@ def train(
 
     settings = settings or Settings()
     say = settings.say
-    started = time.perf_counter()
+    started = time.perf_counter() if settings.started is None else settings.started
     if out is not None:
         refuse_existing(out)
+    importing = time.perf_counter()
     choose_backend(device)
+    import_seconds = time.perf_counter() - importing
+    from tinysight.models.precision import resolve_precision
     from tinysight.training.augment import check_augmentation
     from tinysight.training.environment import describe_environment
 
@@ -64,16 +70,25 @@ def train(
         raise InvalidValueError(
             "keep=best scores every epoch, which --minutes leaves no time for: leave one of them out"
         )
+    recipe = resolve_precision(recipe)
+    if settings.start is not None:
+        starting.check_start(settings.start, data)
     split = split_for_training(recipe, data)
     budget = None
     if settings.minutes is not None:
-        recipe, budget = _fit_into(settings.minutes, started, recipe, split, say)
+        recipe, budget = fit_into(recipe, data, split, settings, started, import_seconds)
+        recipe = resolve_precision(recipe)
     net = _build(recipe, data)
+    origin = None if settings.start is None else starting.start(settings.start, net, recipe, data, split)
     recipe = recipe.replace(data=data.name, parameters=net.count_params())
     run = create_run(out, recipe.name)
-    environment = describe_environment(recipe.seed) | {"minutes": settings.minutes}
+    environment = describe_environment(recipe.seed) | {"minutes": settings.minutes, "started_from": origin}
     write_inputs(run, recipe, data, split, environment, data_dir)
     say(headline(recipe, data, split, net.count_params()))
+    if origin is not None:
+        say(f"starting from {started_from(origin)}")
+    if words := balance_words(recipe, data.class_names, split.train_counts().tolist()):
+        say(words)
     with going_on.alone_in(run), watched(run, recipe, split, settings) as settings:
         return _fit_and_finish(run, recipe, data, split, net, environment, None, settings, budget)
 
@@ -112,16 +127,19 @@ def resume(
         checkpoint = going_on.read_checkpoint(run, settings.say)
         run.finished_marker.unlink(missing_ok=True)
         environment = going_on.note_resumption(run, environment)
-        return _fit_and_finish(run, recipe, data, split, _build(recipe, data), environment, checkpoint, settings)
+        net = _build(recipe, data)
+        if checkpoint is None and environment.get("started_from"):
+            starting.start_again(environment["started_from"], net, recipe, data, split)
+        return _fit_and_finish(run, recipe, data, split, net, environment, checkpoint, settings)
 
 
 def _build(recipe: Recipe, data: DataSet) -> Any:
     import keras
 
-    from tinysight.models.registry import build_net
+    from tinysight.models.registry import build_training_net
 
     keras.utils.set_random_seed(recipe.seed)
-    return build_net(recipe, data.image_shape, len(data.class_names))
+    return build_training_net(recipe, data.image_shape, len(data.class_names))
 
 
 def _fit_and_finish(
@@ -145,6 +163,8 @@ def _fit_and_finish(
             # Scoring it each epoch would take time from the budget; it is scored at the end.
             None if budget else split.validation,
             rows=split.train_indices,
+            # The first layers of a net that was trained before belong to what it was trained on.
+            adapt=not environment.get("started_from"),
             history_path=run.history,
             checkpoints=None if budget else run.checkpoints,
             checkpoint_minutes=settings.checkpoint_minutes,
@@ -172,19 +192,6 @@ def _fit_and_finish(
     }
     write_json(run.environment, environment)
     return finish(run, recipe, data, split, net, environment, settings)
-
-
-def _fit_into(
-    minutes: float, started: float, recipe: Recipe, split: TrainingSplit, say: Say
-) -> tuple[Recipe, TimeBudget]:
-    """The net that is best in that time on this machine, and the clock that trains it."""
-    from tinysight.training.plan import CANDIDATES, make_budget, make_plan
-
-    deadline = started + 60 * minutes
-    plan = make_plan(recipe, split.images, split.train_indices, CANDIDATES, deadline)
-    epochs = plan.num_images / split.num_train
-    say(f"--minutes {minutes:g}: widths {'-'.join(map(str, plan.recipe.widths))} for about {epochs:.1f} epochs")
-    return plan.recipe.replace(epochs=max(1, round(epochs))), make_budget(plan, deadline)
 
 
 def _peak_memory() -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -19,6 +20,12 @@ from tinysight.training.fit import compile_trainee, make_feed
 # Share of the time that may go into finding out how fast the candidates are.
 TIMING_SHARE = 0.1
 TIMED_STEPS = 8
+# A forward pass is about a third of a step; the ONNX file computes in float32 what may be trained in bfloat16.
+FORWARD_SHARE = {"float32": 1 / 3, "bfloat16": 0.8}
+# From so many epochs on, shifted images keep a net from learning its images by heart; in fewer they cost accuracy.
+EPOCHS_FOR_SHIFTS = 4
+# The candidates are for images of this side; larger ones are taken at larger steps.
+USUAL_SIDE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,24 +33,25 @@ class Candidate:
     """A net of model=fast and how long it wants to be trained.
 
     Attributes:
-        widths: filters of its groups.
-        group_convolutions: convolutions in each.
-        stem_strides: step of its first layer; 1 keeps the resolution.
-        images: images to see before a larger net does better, measured on CIFAR-10.
+        fields: of the recipe.
+        images: images to see before it does better than the candidate before it, measured on CIFAR-10.
     """
 
-    widths: tuple[int, ...]
-    group_convolutions: int
-    stem_strides: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
     images: int
 
 
+_SMALL = {"group_convolutions": 1, "group_pooling": "before", "stem_kernel": 3, "stem_strides": 2, "stem_filters": 24}
+_WIDE = {
+    "widths": (64, 256, 256), "stem_kernel": 2, "stem_strides": 1, "stem_padding": "valid", "stem_filters": 12,
+    "label_smoothing": 0.2, "precision": "auto",
+}  # fmt: skip
 # From the smallest to the largest.
 CANDIDATES = (
-    Candidate(widths=(32, 64, 128), group_convolutions=1, stem_strides=2, images=0),
-    Candidate(widths=(64, 128, 256), group_convolutions=1, stem_strides=2, images=250_000),
-    Candidate(widths=(64, 256, 256), group_convolutions=1, stem_strides=1, images=400_000),
-    Candidate(widths=(64, 256, 256), group_convolutions=2, stem_strides=1, images=600_000),
+    Candidate(fields={**_SMALL, "widths": (32, 64, 128)}, images=0),
+    Candidate(fields={**_SMALL, "widths": (64, 128, 256)}, images=90_000),
+    Candidate(fields={**_WIDE, "group_convolutions": 1, "group_pooling": "before"}, images=60_000),
+    Candidate(fields={**_WIDE, "group_convolutions": 2, "group_pooling": "after"}, images=60_000),
 )
 
 
@@ -55,49 +63,79 @@ class Plan:
         recipe: with the chosen net.
         seconds_per_step: as timed.
         num_images: images that it will see by the end.
+        scoring_seconds: what the forward pass at the end will take, as far as can be told from the steps.
     """
 
     recipe: Recipe
     seconds_per_step: float
     num_images: int
+    scoring_seconds: float
 
 
 def make_plan(
-    recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None, candidates: tuple[Candidate, ...], deadline: float
+    recipe: Recipe,
+    images: ImageSet,
+    rows: NDArray[np.int64] | None,
+    latest: float,
+    num_scored: int,
+    candidates: Sequence[Candidate] = CANDIDATES,
 ) -> Plan:
-    """The largest candidate that sees enough images before the deadline; the smallest one where none does.
+    """The largest candidate that sees enough images before the end; the smallest one where none does.
 
     Args:
         recipe: what all candidates share.
         images: what is trained on.
         rows: which of them; None for all.
+        latest: when training and the forward pass after it have to be over, on the clock of `time.perf_counter`,
+            seconds.
+        num_scored: how many images that forward pass has.
         candidates: from the smallest to the largest.
-        deadline: when training has to be over, on the clock of `time.perf_counter`, seconds.
     """
     started = time.perf_counter()
+    num_train = len(images) if rows is None else len(rows)
     best: Plan | None = None
     for candidate in candidates:
-        changed = recipe.replace(
-            widths=candidate.widths,
-            group_convolutions=candidate.group_convolutions,
-            stem_strides=candidate.stem_strides,
-        )
-        seconds = _seconds_per_step(changed, images, rows)
-        now = time.perf_counter()
-        seen = max(0, int((deadline - now) / seconds * recipe.batch_size))
-        if best is not None and seen < candidate.images:
+        changed = _for_images(recipe.replace(**candidate.fields), images)
+        plan = _timed(changed, images, rows, latest, num_scored, num_train)
+        if best is not None and plan.num_images < candidate.images:
             break
-        best = Plan(recipe=changed, seconds_per_step=seconds, num_images=seen)
+        best = plan
         # The next candidate costs about twice as much to time; there must be time left to train what is found.
-        if 3 * (now - started) > TIMING_SHARE * (deadline - started) or seen < candidate.images:
+        if 3 * (time.perf_counter() - started) > TIMING_SHARE * (latest - started):
             break
     assert best is not None
     # The net that is trained gets the names that it has where nothing was timed before it.
     keras.backend.clear_session()
+    if best.num_images >= EPOCHS_FOR_SHIFTS * num_train and min(images.image_shape[:2]) >= 16:
+        best = Plan(
+            recipe=best.recipe.replace(translate=2),
+            seconds_per_step=best.seconds_per_step,
+            num_images=best.num_images,
+            scoring_seconds=best.scoring_seconds,
+        )
     return best
 
 
-def _seconds_per_step(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None) -> float:
+def _for_images(recipe: Recipe, images: ImageSet) -> Recipe:
+    """The stem takes larger steps over larger images, so that the groups see what they see of small ones."""
+    times = max(1, round(min(images.image_shape[:2]) / USUAL_SIDE))
+    return recipe.replace(stem_strides=min(4, recipe.stem_strides * times))
+
+
+def _timed(
+    recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None, latest: float, num_scored: int, num_train: int
+) -> Plan:
+    seconds, precision = _seconds_per_step(recipe, images, rows)
+    views = 1 + recipe.flip_predictions
+    scoring = num_scored * views * FORWARD_SHARE[precision] * seconds / min(recipe.batch_size, num_train)
+    left = latest - scoring - time.perf_counter()
+    seen = max(0, int(left / seconds * recipe.batch_size))
+    return Plan(recipe=recipe, seconds_per_step=seconds, num_images=seen, scoring_seconds=scoring)
+
+
+def _seconds_per_step(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None) -> tuple[float, str]:
+    from tinysight.models.precision import resolve_precision
+
     feed = make_feed(recipe, images, rows)
     net = build_training_net(recipe, images.image_shape, images.num_classes)
     trainee = compile_trainee(recipe, net, feed.num_steps)
@@ -110,7 +148,7 @@ def _seconds_per_step(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] 
         began = time.perf_counter()
         trainee.train_on_batch(*batch)
         times.append(time.perf_counter() - began)
-    return float(np.median(times))
+    return float(np.median(times)), resolve_precision(recipe).precision
 
 
 def make_budget(plan: Plan, deadline: float) -> TimeBudget:

@@ -1,0 +1,59 @@
+"""`--minutes`: how much of the time goes into training, and what is trained in it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tinysight.data.validation import TrainingSplit
+from tinysight.images import DataSet
+from tinysight.jobs.settings import Settings
+from tinysight.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tinysight.training.budget import TimeBudget
+
+# What comes after training, apart from the forward pass, in times of the import of Keras, which is Python's own work,
+# too: saving, ONNX, figures and plots; and the report.
+FINISHING, REPORTING = 0.7, 0.55
+# Where Keras was imported before, seconds; as measured on two cores.
+USUAL_IMPORT = 4.0
+# At least so much of the time is for training, however slow the machine.
+LEAST_SHARE = 0.2
+
+
+def fit_into(
+    recipe: Recipe, data: DataSet, split: TrainingSplit, settings: Settings, started: float, import_seconds: float
+) -> tuple[Recipe, TimeBudget]:
+    """The net that is best in the time of `settings` on this machine, and the clock that trains it.
+
+    Args:
+        recipe: what all nets share.
+        data: whose test images are scored at the end.
+        split: what is learned from, and what is scored besides.
+        settings: with `minutes`.
+        started: when the command began, on the clock of `time.perf_counter`, seconds.
+        import_seconds: what the import of Keras took; tells how fast this machine is at what is neither training nor
+            prediction.
+    """
+    from tinysight.training.plan import make_budget, make_plan
+
+    assert settings.minutes is not None
+    end = started + 60 * settings.minutes
+    python_seconds = (import_seconds if import_seconds > 1 else USUAL_IMPORT) * (
+        FINISHING + REPORTING * settings.report
+    )
+    num_scored = len(data.test)
+    if split.validation is not None and split.validation_source != "test":
+        num_scored += len(split.validation)
+    latest = end - python_seconds
+    plan = make_plan(recipe, split.images, split.train_indices, latest, num_scored)
+    deadline = max(latest - plan.scoring_seconds, time.perf_counter() + LEAST_SHARE * 60 * settings.minutes)
+    epochs = plan.num_images / split.num_train
+    changed = plan.recipe
+    settings.say(
+        f"--minutes {settings.minutes:g}: {'-'.join(map(str, changed.widths))} with {changed.group_convolutions}"
+        f" convolution{'s' * (changed.group_convolutions > 1)} a group, {deadline - time.perf_counter():.0f} s of"
+        f" training, about {epochs:.1f} epochs"
+    )
+    return changed.replace(epochs=max(1, round(epochs))), make_budget(plan, deadline)
