@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
+import time
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from tinysight.training.backend import own_process
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("tinysight.cli.train", "Train, evaluate and save a model: the main job."),
     "lr-find": ("tinysight.cli.lr_find", "Find a learning rate in a few steps."),
+    "tune": ("tinysight.cli.tune", "Search for a recipe's best values, on validation images alone."),
     "evaluate": ("tinysight.cli.evaluate", "Score a run on held-out images, each counted once."),
     "report": ("tinysight.cli.report", "Write one page: how good, how sure, where it fails."),
     "compare": ("tinysight.cli.compare", "Put runs side by side and test their difference."),
@@ -88,8 +90,9 @@ def main(arguments: list[str] | None = None) -> None:
         if reconfigure is not None:
             reconfigure(errors="replace")
     own_process()
+    started = time.perf_counter()
     try:
-        status = tinysight.main(args=arguments, prog_name="tinysight", standalone_mode=False)
+        status = tinysight.main(args=arguments, prog_name="tinysight", standalone_mode=False, obj={"started": started})
     except click.exceptions.Exit as stop:
         status = stop.exit_code
     except click.ClickException as error:

@@ -60,6 +60,7 @@ def known_device(_: click.Context, __: click.Parameter, device: str) -> str:
     metavar="[DIR]",
     help="Write TensorBoard's event files into the run, or into a folder of the run's name below DIR.",
 )
+@click.option("--profile", is_flag=True, help="Say first where the time of a step goes.")
 @click.option("--save-json", is_flag=True, help="Also save architecture JSON and weights HDF5, as tutorials do.")
 @click.option("--no-report", is_flag=True, help="Write no report.html.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -79,7 +80,7 @@ def train(
     settings = verb.Settings(
         quiet=quiet, save_json=options["save_json"], report=not options["no_report"],
         checkpoint_minutes=options["checkpoint_minutes"], minutes=options["minutes"], start=options["start"],
-        started=(ctx.obj or {}).get("started"),
+        started=(ctx.obj or {}).get("started"), profile=options["profile"],
         tensorboard=_checked_tensorboard(options["tensorboard"], recipe), live=_live_page(ctx, options["live"]),
         say=note,
     )  # fmt: skip

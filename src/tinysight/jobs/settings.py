@@ -24,6 +24,7 @@ class Settings:
         checkpoint_minutes: time between checkpoints within an epoch.
         minutes: time to train for instead of the recipe's epochs; what fits into it is chosen.
         started: when the command began, on the clock of `time.perf_counter`, seconds; of it `minutes` are counted.
+        profile: whether to time the parts of a step before training.
         start: a finished run whose weights the training begins with, or None.
         callbacks: Keras callbacks of a person's own, beside those that every training has.
         tensorboard: where TensorBoard's event files go, in a folder named after the run; "" for the run folder, None
@@ -38,6 +39,7 @@ class Settings:
     checkpoint_minutes: float = 5.0
     minutes: float | None = None
     started: float | None = None
+    profile: bool = False
     start: str | Path | None = None
     callbacks: Sequence[Any] = ()
     tensorboard: str | Path | None = None

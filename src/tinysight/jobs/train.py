@@ -24,6 +24,7 @@ from tinysight.training.balance import balance_words
 if TYPE_CHECKING:
     from tinysight.training.budget import TimeBudget
     from tinysight.training.checkpoints import Checkpoint
+    from tinysight.training.profiling import StepProfile
 
 
 def train(
@@ -78,13 +79,18 @@ def train(
     if settings.minutes is not None:
         recipe, budget = fit_into(recipe, data, split, settings, started, import_seconds)
         recipe = resolve_precision(recipe)
+    profile = _profile(recipe, data, split) if settings.profile else None
     net = _build(recipe, data)
     origin = None if settings.start is None else starting.start(settings.start, net, recipe, data, split)
     recipe = recipe.replace(data=data.name, parameters=net.count_params())
     run = create_run(out, recipe.name)
-    environment = describe_environment(recipe.seed) | {"minutes": settings.minutes, "started_from": origin}
+    environment = describe_environment(recipe.seed) | {
+        "minutes": settings.minutes, "started_from": origin, "step_profile": profile and profile.to_dict(),
+    }  # fmt: skip
     write_inputs(run, recipe, data, split, environment, data_dir)
     say(headline(recipe, data, split, net.count_params()))
+    if profile is not None:
+        say(profile.words())
     if origin is not None:
         say(f"starting from {started_from(origin)}")
     if words := balance_words(recipe, data.class_names, split.train_counts().tolist()):
@@ -192,6 +198,21 @@ def _fit_and_finish(
     }
     write_json(run.environment, environment)
     return finish(run, recipe, data, split, net, environment, settings)
+
+
+def _profile(recipe: Recipe, data: DataSet, split: TrainingSplit) -> StepProfile:
+    """Of a net of its own, so that the training is what it is without."""
+    import keras
+
+    from tinysight.training.fit import adapt_to, compile_trainee, make_feed
+    from tinysight.training.profiling import profile_step
+
+    net = _build(recipe, data)
+    adapt_to(net, recipe, split.images, split.train_indices)
+    feed = make_feed(recipe, split.images, split.train_indices)
+    profile = profile_step(compile_trainee(recipe, net, feed.num_steps), feed)
+    keras.backend.clear_session()
+    return profile
 
 
 def _peak_memory() -> int | None:

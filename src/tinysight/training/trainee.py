@@ -45,10 +45,12 @@ class Trainee(keras.Model):
         )  # fmt: skip
 
     def call(self, pixels: Any, training: bool = False) -> Any:
+        return self.net(self.prepare(pixels, training=training), training=training)
+
+    def prepare(self, pixels: Any, training: bool = False) -> Any:
+        """What the net sees of raw pixels: scaled, and augmented while training."""
         images = self.scaling(pixels)
-        if self.augment is not None:
-            images = self.augment(images, training=training)
-        return self.net(images, training=training)
+        return images if self.augment is None else self.augment(images, training=training)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
