@@ -288,6 +288,8 @@ def test_to_pictures() -> None:
     values = np.zeros((2, 2, 2), np.float32)
     values[..., 0] = [[-1, 0], [1, 3]]
     np.testing.assert_array_equal(to_pictures(values), [[[0, 64], [128, 255]], [[0, 0], [0, 0]]])
+    one_cell = np.array([[[1.0, 3.0, 2.0]]], np.float32)
+    np.testing.assert_array_equal(to_pictures(one_cell), [[[0]], [[255]], [[128]]])
 
 
 class TestCommand:

@@ -149,7 +149,7 @@ def test_every_part_of_the_analysis_is_shown(whole):
         "1 exact double and 1 near double",
         "test images: 1 suspect among 60",
         "minds occlusion",
-        "gaussian noise least",
+        "Gaussian noise least",
         "for 40.0 % of uniform noise",
         "HiResCAM",
         "8 windows of 3 x 3 pixels",
@@ -181,6 +181,7 @@ def test_a_run_that_died_says_so_and_shows_what_there_is(tmp_path, data):
     report = write_report(made.run, quick=False, data=data)
     page = made.run.report.read_text(encoding="utf-8")
     assert "This run did not finish: 2 epochs of 4 were completed" in words_of(page)
+    assert f"<code>tinysight train --resume {made.run.folder}</code>" in page
     assert (report.quality, report.failures, report.trust) == (None, None, None)
     assert {"curve-accuracy", "curve-loss"} < set(Page(page).data["charts"])
     assert words_of(page).count("Not measured") == 4
@@ -325,3 +326,17 @@ def test_command_refuses_in_one_line(tmp_path, words, expected):
     assert (done.returncode, done.stdout) == (2, "")
     assert expected in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_splits_without_doubles_say_so(tmp_path, data):
+    made = make_run(tmp_path / "clean", data)
+    made.run.onnx_model.write_bytes(b"a model")
+    write_analysis(made.run, data.class_names)
+    path = made.run.analysis_record("duplicates")
+    record = read_json(path)
+    record["between"] = [record["between"][0] | {"num_exact": 0, "num_near": 0, "num_affected": 0}]
+    write_json(path, record | {"pairs": [], "accuracy_without": record["accuracy_with"]})
+    write_report(made.run, quick=True, data=data)
+    words = words_of(made.run.report.read_text(encoding="utf-8"))
+    assert "Here none has one, and the accuracy is the same without doubles: 70.0 %" in words
+    assert "train and test: no doubles (20 and 60 images)." in words

@@ -171,7 +171,7 @@ def test_what_a_list_of_suspects_is_worth():
     cut = flat(teacher.suspects("test", found))
     assert cut.startswith("test images: 145 suspects among 10,000 (the run's own predictions), all in labels-test.csv.")
     assert "names 1,288, but an accuracy of 74.8 % makes most of them the model's own mistakes" in cut
-    assert "were 1.0 % of all labels wrong at random, 50 % of the list would be" in cut
+    assert "were 1 % of all labels wrong at random, 50 % of the list would be" in cut
     whole = flat(teacher.suspects("test", found | {"num_flagged": 145, "expected_precision": None}))
     assert whole.endswith("all in labels-test.csv.")
     nothing = flat(teacher.suspects("test", found | {"num_suspects": 0, "expected_precision": None}))

@@ -265,12 +265,7 @@ def _labels(record: Mapping[str, Any], arrays: Arrays) -> Labels:
 
 
 def _duplicates(record: Mapping[str, Any], arrays: Arrays) -> Duplicates:
-    sentences = [
-        f"{item['first']} and {item['second']}: {counted(item['num_exact'], 'exact double')} and"
-        f" {counted(item['num_near'], 'near double')}; {counted(item['num_affected'], 'image')} of {item['second']}"
-        f" ({item['num_second']:,} in all) {'has one' if item['num_affected'] == 1 else 'have one'}."
-        for item in record["between"]
-    ]
+    sentences = [_between_words(item) for item in record["between"]]
     pictures = zip(arrays["first_images"][:MAX_PAIRS], arrays["second_images"][:MAX_PAIRS], strict=True)
     doubles = [
         Double(first_uri=data_uri(first), second_uri=data_uri(second), words=_double_words(item))
@@ -282,6 +277,17 @@ def _duplicates(record: Mapping[str, Any], arrays: Arrays) -> Duplicates:
         with_doubles=figure_row("accuracy", record["accuracy_with"], title="with all test images"),
         without_doubles=figure_row("accuracy", record["accuracy_without"], title="without the doubles"),
         num_pairs=len(record["pairs"]),
+    )
+
+
+def _between_words(item: Mapping[str, Any]) -> str:
+    start = f"{item['first']} and {item['second']}"
+    if not item["num_affected"]:
+        return f"{start}: no doubles ({item['num_first']:,} and {item['num_second']:,} images)."
+    return (
+        f"{start}: {counted(item['num_exact'], 'exact double')} and {counted(item['num_near'], 'near double')};"
+        f" {counted(item['num_affected'], 'image')} of {item['second']} ({item['num_second']:,} in all)"
+        f" {'has one' if item['num_affected'] == 1 else 'have one'}."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def _facts(
         "seed": str(environment["seed"]),
         "training time": duration(environment.get("seconds")),
         "started from": started_from(environment["started_from"]) if environment.get("started_from") else "",
-        "started": environment["started"],
+        "started": _time_words(environment["started"]),
         "resumed": ", ".join(environment.get("resumed", [])),
         "machine": "; ".join(environment["devices"]),
         "largest memory": size(environment.get("peak_memory_bytes")),
@@ -152,6 +153,11 @@ def started_from(record: Mapping[str, Any]) -> str:
     if record["classes"]:
         text += f", and in the last layer {counted(len(record['classes']), 'class', 'classes')} of the same name"
     return text
+
+
+def _time_words(stamp: str) -> str:
+    """An ISO time as people write it: "2026-11-22 05:21 UTC"."""
+    return datetime.fromisoformat(stamp).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _classes(data: Mapping[str, Any], train: ImageSet | None) -> tuple[DataRow, ...]:
@@ -187,8 +193,8 @@ def curve_charts(rows: Sequence[Row], metric: str, validation: str, recipe: Reci
     )  # fmt: skip
     epochs, rates = _column(rows, "learning_rate")
     rate = make_chart(
-        "curve-learning-rate", "Learning rate at the start of each epoch",
-        f"It began at {rates[0]:.3g} and was {rates[-1]:.3g} in the last epoch." if rates else "",
+        "curve-learning-rate", "Learning rate",
+        f"At the start of each epoch: {rates[0]:.3g} in the first, {rates[-1]:.3g} in the last." if rates else "",
         [Series(name="learning rate", xs=epochs, ys=rates)], x_label="epoch", y_label="learning rate", whole_x=True,
         y_range=(0.0, 1.08 * max(rates, default=1.0) or 1.0),
     )  # fmt: skip

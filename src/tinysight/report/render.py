@@ -6,6 +6,7 @@ import base64
 import hashlib
 import importlib.metadata
 import json
+import re
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -123,8 +124,17 @@ def make_environment(*, autoescape: bool = True) -> Any:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"percent": words.percent, "score": words.score, "count": words.count}
+    environment.filters |= {
+        "percent": words.percent, "score": words.score, "count": words.count, "commands": _commands,
+    }  # fmt: skip
     return environment
+
+
+def _commands(text: str) -> Any:
+    """A sentence as HTML, with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def script_json(value: Mapping[str, Any]) -> str:

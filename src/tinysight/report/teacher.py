@@ -21,7 +21,7 @@ VALIDATION = {
     "test": (
         "The net was validated on the test split, as its tutorial does. Whoever compares epochs, settings or recipes by"
         " that curve chooses by the test images, and then the test figures look better than new images will: trust"
-        " them only as far as nothing was chosen by them. --set validation=stratified holds out training images"
+        " them only as far as nothing was chosen by them. `--set validation=stratified` holds out training images"
         " instead."
     ),
 }
@@ -155,7 +155,7 @@ def calibration(error: FigureRow, confidence: float, accuracy: float) -> str:
     side = "surer than it should be" if confidence > accuracy else "less sure than it could be"
     return (
         f"The model is {side}: its mean score is {percent(confidence)}, and it is right for {percent(accuracy)}. On"
-        f" average score and accuracy lie {error.text} apart."
+        f" average score and accuracy lie {points(error.value or 0.0)} apart."
     )
 
 
@@ -212,7 +212,7 @@ def suspects(split: str, found: Mapping[str, Any]) -> str:
     if not found["num_suspects"]:
         return f"{sentence} {named} is too low to tell wrong labels from the model's own mistakes."
     return (
-        f"{sentence} {named} makes most of them the model's own mistakes. Listed are the worst: were"
-        f" {percent(found['assumed_rate'])} of all labels wrong at random, {percent(found['expected_precision'], 0)} of"
-        " the list would be."
+        f"{sentence} {named} makes most of them the model's own mistakes. Listed are the worst:"
+        f" were {percent(found['assumed_rate'], 0)} of all labels wrong at random,"
+        f" {percent(found['expected_precision'], 0)} of the list would be."
     )

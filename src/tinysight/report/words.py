@@ -67,8 +67,8 @@ def size(num_bytes: float | None) -> str:
 
 
 def spoken(name: str) -> str:
-    """A name as code has it, for people: "gaussian_noise" is "gaussian noise"."""
-    return name.replace("_", " ")
+    """A name as code has it, for people: "gaussian_noise" is "Gaussian noise"."""
+    return name.replace("_", " ").replace("gaussian", "Gaussian").replace("jpeg", "JPEG compression")
 
 
 def listed(words: Sequence[str]) -> str:
