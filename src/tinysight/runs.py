@@ -188,6 +188,50 @@ class SeedRuns:
         return Run(self.folder / f"seed-{seed}")
 
 
+class SearchFolder:
+    """The folder of a search for the best recipe.
+
+    Args:
+        folder: where it lies; it need not exist yet.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def base(self) -> Path:
+        """The recipe that every trial starts from, TOML."""
+        return self.folder / "base.toml"
+
+    @property
+    def space(self) -> Path:
+        """What may be changed in it, TOML."""
+        return self.folder / "space.toml"
+
+    @property
+    def description(self) -> Path:
+        """Data, validation images and where they lie, JSON; written last before the first trial."""
+        return self.folder / "search.json"
+
+    @property
+    def study(self) -> Path:
+        """Every trial, Optuna's SQLite file."""
+        return self.folder / "study.db"
+
+    @property
+    def best(self) -> Path:
+        """The best recipe so far, TOML, to train from."""
+        return self.folder / "best.toml"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    def history(self, number: int) -> Path:
+        """A row an epoch of one trial, CSV."""
+        return self.folder / "trials" / f"{number:05d}.csv"
+
+
 # Export format -> what its file, or folder, is called.
 EXPORT_NAMES = {
     "onnx": "model.onnx",
@@ -274,6 +318,8 @@ def open_run(path: str | Path, *, finished: bool = True) -> Run:
         )
     if SeedRuns(path).record.is_file():
         raise RunError(f"'{path}' holds one run for each of several seeds: name one of them, as in {path}/seed-0")
+    if SearchFolder(path).description.is_file():
+        raise RunError(f"'{path}' holds a search, not a run: `tinysight train {path}/best.toml` trains what it found")
     if not run.recipe.is_file():
         raise RunError(f"'{path}' is no run folder: it has no {run.recipe.name}")
     if finished and not run.is_finished:

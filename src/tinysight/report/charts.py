@@ -25,7 +25,8 @@ class Series:
     Attributes:
         name: for the legend and the table's header.
         xs, ys: the points, by rising x.
-        kind: "first", "second" (dashed) or "reference" (thin, grey, without markers); how it is drawn.
+        kind: "first", "second" (dashed) or "reference" (thin, grey, without markers); how it is drawn. With "points"
+            behind it, as in "first points", only its points are.
         lows, highs: ends of an interval at each point, or empty.
     """
 
@@ -167,8 +168,9 @@ def _range(values: Sequence[float], whole: bool = False) -> tuple[float, float]:
 
 def _line(item: Series, place_x: Place, place_y: Place) -> Line:
     places = [(place_x(x), place_y(y)) for x, y in zip(item.xs, item.ys, strict=True) if math.isfinite(y)]
-    path = "M" + "L".join(f"{x:g},{y:g}" for x, y in places) if places else ""
-    has_markers = item.kind != "reference" and len(places) <= MAX_MARKERS
+    only_points = item.kind.endswith("points")
+    path = "M" + "L".join(f"{x:g},{y:g}" for x, y in places) if places and not only_points else ""
+    has_markers = only_points or (item.kind != "reference" and len(places) <= MAX_MARKERS)
     whiskers = tuple(
         (place_x(x), place_y(low), place_y(high)) for x, low, high in zip(item.xs, item.lows, item.highs, strict=False)
     )
