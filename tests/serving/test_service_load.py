@@ -119,8 +119,10 @@ class TestBodies:
 
     def test_connections_that_break_off(self, small: Running) -> None:
         for _ in range(5):
-            small.raw(HEAD + LENGTH, FILE[:20]).close()
-        small.wait_for_metric("tinysight_requests_inside", 0)
+            connection = small.raw(HEAD + LENGTH, FILE[:20])
+            small.wait_for_metric("tinysight_requests_inside", 1)
+            connection.close()
+            small.wait_for_metric("tinysight_requests_inside", 0)
         assert small.client.post("/predict", files={"images": FILE}).status_code == 200
 
     @pytest.mark.parametrize(

@@ -100,6 +100,12 @@ def _guarded_routes(service: Service) -> APIRouter:
         status: {"model": Problem, "description": reason} for status, reason in _REASONS.items()
     }
     max_images = service.limits.max_images
+    # A default rather than an annotation, as the number of classes is known only here.
+    class_index_query = Query(
+        ge=0,
+        lt=service.predictor.info.num_classes,
+        description="Place of the class in `class_names` of /model, counted from 0.",
+    )
 
     @router.post(
         "/predict",
@@ -125,7 +131,7 @@ def _guarded_routes(service: Service) -> APIRouter:
         openapi_extra={"requestBody": _request_body(1)},
         tags=["model"],
     )
-    async def explain(request: Request, class_index: ClassIndex) -> Response:
+    async def explain(request: Request, class_index: int = class_index_query) -> Response:
         """What the model really saw of one picture, and where it looked for a class.
 
         Patches are covered one after the other, which costs as much as 82 predictions. Forms and reasons as for
@@ -139,7 +145,7 @@ def _guarded_routes(service: Service) -> APIRouter:
         responses={422: problems[422]},
         tags=["model"],
     )
-    async def examples(class_index: ClassIndex) -> dict[str, Any]:
+    async def examples(class_index: int = class_index_query) -> dict[str, Any]:
         """Test pictures of a class with what the run said of them, where the run's data is at hand."""
         return service.examples(class_index)
 
@@ -161,11 +167,8 @@ def _guarded_routes(service: Service) -> APIRouter:
     return router
 
 
-ClassIndex = Annotated[int, Query(ge=0, description="Place of the class in `class_names` of /model, counted from 0.")]
-
-
 def _request_body(max_images: int) -> dict[str, Any]:
-    def listed(**item: str) -> dict[str, Any]:
+    def listed(**item: str | int) -> dict[str, Any]:
         return {
             "type": "object",
             "required": [FIELD],
@@ -175,12 +178,12 @@ def _request_body(max_images: int) -> dict[str, Any]:
             },
         }
 
-    file = {"schema": {"type": "string", "format": "binary"}}
+    file = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
     return {
         "required": True,
         "content": {
-            "multipart/form-data": {"schema": listed(format="binary")},
-            "application/json": {"schema": listed(contentEncoding="base64")},
+            "multipart/form-data": {"schema": listed(format="binary", minLength=1)},
+            "application/json": {"schema": listed(contentEncoding="base64", minLength=4)},
             "application/octet-stream": file,
             "image/*": file,
         },

@@ -83,12 +83,11 @@ class Service:
         }
 
     async def explain(self, request: Request, class_index: int) -> dict[str, Any]:
-        """What the model saw of one picture, and where it looked for a class.
+        """What the model saw of one picture, and where it looked for a class that there is.
 
         Raises:
             HTTPException: when the request is refused.
         """
-        class_name = self._class_name(class_index)
         with self._admission.enter() as body:
             content = await body.read(request)
             async with self._in_time():
@@ -98,20 +97,16 @@ class Service:
         return {
             "model": self.predictor.info.recipe,
             "version": self.version,
-            "class_name": class_name,
+            "class_name": self.predictor.info.class_names[class_index],
             "input": png_base64(image),
             "heat": png_base64(np.rint(heat * 255).astype(np.uint8)),
         }
 
     def examples(self, class_index: int) -> dict[str, Any]:
-        """The answer to `GET /examples`.
-
-        Raises:
-            HTTPException: when there is no such class.
-        """
+        """The answer to `GET /examples` for a class that there is."""
         found = [] if self._examples is None else self._examples.of(class_index)
         return {
-            "class_name": self._class_name(class_index),
+            "class_name": self.predictor.info.class_names[class_index],
             "examples": [
                 {
                     "image": png_base64(example.pixels),
@@ -122,12 +117,6 @@ class Service:
                 for example in found
             ],
         }
-
-    def _class_name(self, class_index: int) -> str:
-        names = self.predictor.info.class_names
-        if class_index >= len(names):
-            raise HTTPException(422, f"class_index: is {class_index}; expected 0 to {len(names) - 1}")
-        return names[class_index]
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:

@@ -38,8 +38,10 @@ def serve(
         InvalidValueError: when host, port or key file cannot be used.
     """
     from tinysight.serving.keys import read_keys
+    from tinysight.serving.memory import give_back_large_blocks
     from tinysight.serving.predictor import load_predictor
 
+    give_back_large_blocks()
     # Pillow warns about odd but readable metadata; that is the client's affair, not the log's.
     warnings.filterwarnings("ignore", module="PIL")
     limits = limits or ServiceLimits()
