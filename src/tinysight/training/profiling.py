@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -67,10 +68,7 @@ class StepProfile:
     def _reading_words(self) -> str:
         if self.reading <= self.step:
             return f"reading a batch takes {self.reading:.2f} ms beside it, so the net never waits for images"
-        return (
-            f"reading a batch takes {self.reading:.2f} ms, longer than the step: the net waits for images; a faster disk"
-            " or fewer images on it would help"
-        )
+        return f"reading a batch takes {self.reading:.2f} ms, longer than the step: the net waits for images"
 
 
 ADVICE = {
@@ -96,13 +94,14 @@ def profile_step(trainee: Trainee, feed: Feed, num_timed: int = NUM_TIMED) -> St
     size = feed.batch_size
     starts = [i * size for i in range(num_timed) if (i + 1) * size <= len(order)] or [0]
     batches = [feed.look_up(order[start : start + size]) for start in starts]
-    reading = _median(lambda number: feed.look_up(order[starts[number] : starts[number] + size]), len(starts))
+    reading = _median([partial(feed.look_up, order[start : start + size]) for start in starts])
     kept = [keras.ops.convert_to_numpy(variable) for variable in _state(trainee)]
     functions = _functions(trainee)
     totals = []
     for function in functions:
         np.asarray(function(*batches[0]))  # Compiles.
-        totals.append(_median(lambda number: np.asarray(function(*batches[number % len(batches)])), num_timed))
+        calls = [partial(function, *batches[number % len(batches)]) for number in range(num_timed)]
+        totals.append(_median(calls))
     for variable, value in zip(_state(trainee), kept, strict=True):
         variable.assign(value)
     nothing, augmented, scored, derived, whole = totals
@@ -120,12 +119,12 @@ def _state(trainee: Trainee) -> list[Any]:
     return list({id(v): v for v in [*trainee.variables, *trainee.optimizer.variables]}.values())
 
 
-def _median(function: Callable[[int], Any], count: int) -> float:
+def _median(calls: Sequence[Callable[[], Any]]) -> float:
     """Milliseconds of a call."""
     times = []
-    for number in range(count):
+    for call in calls:
         began = time.perf_counter()
-        function(number)
+        keras.tree.map_structure(np.asarray, call())
         times.append(time.perf_counter() - began)
     return 1000 * float(np.median(times))
 

@@ -1,0 +1,97 @@
+"""Training by the clock: what is chosen, and that the recipe which is written down replays it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinysight.images import ImageSet
+from tinysight.recipe import load_recipe
+
+BASE = load_recipe("quick")
+
+
+def images_of(side: int = 32, count: int = 400) -> ImageSet:
+    generator = np.random.default_rng(0)
+    return ImageSet(
+        images=generator.integers(0, 256, (count, side, side, 3), np.uint8),
+        labels=generator.integers(0, 2, count).astype(np.int32),
+        class_names=("a", "b"),
+    )
+
+
+def plan_with(monkeypatch: pytest.MonkeyPatch, seconds: list[float], left: float, images: ImageSet) -> Any:
+    """The plan where a step of each candidate takes so many seconds, as told, and nothing else takes any time."""
+    from tinysight.training import plan
+
+    told = iter(seconds)
+    monkeypatch.setattr(plan, "_seconds_per_step", lambda *_: (next(told), "float32"))
+    return plan.make_plan(BASE, images, None, time.perf_counter() + left, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left", "chosen"),
+    [
+        # The next one would see too few images.
+        ([0.01, 1.0], 60.0, 0),
+        ([0.01, 0.02, 1.0], 60.0, 1),
+        ([0.01, 0.02, 0.03, 0.04], 600.0, 3),
+        # Too slow a machine for even the smallest: that one all the same.
+        ([100.0, 200.0], 60.0, 0),
+    ],
+)
+def test_the_largest_net_that_sees_enough(
+    keras_module: Any, monkeypatch: pytest.MonkeyPatch, seconds: list[float], left: float, chosen: int
+) -> None:
+    from tinysight.training.plan import CANDIDATES
+
+    plan = plan_with(monkeypatch, seconds, left, images_of())
+    expected = BASE.replace(**CANDIDATES[chosen].fields)
+    for name in CANDIDATES[chosen].fields:
+        assert getattr(plan.recipe, name) == getattr(expected, name)
+    assert plan.num_images == pytest.approx(left / seconds[chosen] * BASE.batch_size, rel=0.01, abs=1)
+
+
+@pytest.mark.parametrize(("side", "strides"), [(16, 2), (32, 2), (64, 4), (256, 4)])
+def test_larger_images_are_taken_at_larger_steps(
+    keras_module: Any, monkeypatch: pytest.MonkeyPatch, side: int, strides: int
+) -> None:
+    plan = plan_with(monkeypatch, [1.0, 5.0], 10.0, images_of(side, 8))
+    assert plan.recipe.stem_strides == strides
+
+
+def test_many_epochs_shift_images(keras_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan_with(monkeypatch, [0.1, 9.0], 10.0, images_of(count=4000)).recipe.translate == 0
+    assert plan_with(monkeypatch, [0.1, 9.0], 10.0, images_of(count=400)).recipe.translate == 2
+
+
+def test_the_recipe_of_a_training_by_the_clock_replays_it(
+    command: Callable[..., tuple[int, str, str]], offline: Path
+) -> None:
+    status, _, err = command("train", "quick", "--data", "mnist-5k", "--minutes", 0.1, "--no-report", "--out", "clock")
+    assert status == 0, err
+    assert "--minutes 0.1: 32-64-128 with 1 convolution a group" in err
+    written = load_recipe("clock/recipe.toml")
+    assert written.schedule == "recorded"
+    assert written.schedule_steps[0] == 0
+    assert written.steps is not None
+    assert max(written.schedule_rates) <= np.float32(written.learning_rate)
+    status, _, err = command("train", "clock/recipe.toml", "--no-report", "--out", "again")
+    assert status == 0, err
+    import keras
+
+    first, second = (keras.models.load_model(f"{name}/model.keras").get_weights() for name in ("clock", "again"))
+    for mine, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "soon"])
+def test_times_that_are_none(command: Callable[..., tuple[int, str, str]], minutes: str) -> None:
+    status, out, err = command("train", "quick", "--minutes", minutes)
+    assert (status, out) == (2, "")
+    assert "minutes" in err
