@@ -24,7 +24,7 @@ Loss = Literal["sparse_categorical_crossentropy", "categorical_crossentropy"]
 Optimizer = Literal["adam", "adamw", "adamax", "nadam", "rmsprop", "sgd", "muon"]
 Schedule = Literal["constant", "exponential", "triangular", "cosine", "one_cycle", "recorded"]
 Validation = Literal["stratified", "last", "test", "none"]
-Flip = Literal["none", "random", "alternating"]
+Flip = Literal["none", "random", "alternating", "auto"]
 Keep = Literal["last", "best"]
 ClassWeights = Literal["none", "balanced"]
 Sampling = Literal["all", "balanced"]
@@ -110,7 +110,11 @@ class Recipe(BaseModel):
     )
     validation_split: float = Field(0.1, gt=0, lt=1, description="share held out, of stratified and last")
     keep: Keep = Field("last", description="the weights to save: of the last epoch, or of the best by validation")
-    flip: Flip = Field("none", description="mirror images: at random, or every second epoch (alternating)")
+    flip: Flip = Field(
+        "none",
+        description="mirror images: at random, or every second epoch (alternating); "
+        "auto: alternating, unless the classes are characters",
+    )
     translate: int = Field(0, ge=0, le=64, description="shift by up to so many pixels each way")
     cutout: int = Field(0, ge=0, le=64, description="side of a square that is blanked, pixels")
     shift_predictions: int = Field(

@@ -105,3 +105,16 @@ def test_what_leaves_nothing_of_an_image_is_refused(key: str) -> None:
     check_augmentation(make_recipe({key: 6}), (9, 7, 3))
     with pytest.raises(InvalidValueError, match=f"{key}=7 leaves nothing of images of 9x7; expected less than 7"):
         check_augmentation(make_recipe({key: 7}), (9, 7, 3))
+
+
+@pytest.mark.parametrize(
+    ("names", "flip"),
+    [(("0", "1", "9"), "none"), (("a", "B"), "none"), (("cat", "dog"), "alternating"), (("1", "10"), "alternating")],
+)
+def test_characters_are_not_mirrored_unless_one_says_so(names: tuple[str, ...], flip: str) -> None:
+    from tinysight.training.augment import resolve_flip
+
+    resolved = resolve_flip(make_recipe({"flip": "auto", "flip_predictions": True}), names)
+    assert (resolved.flip, resolved.flip_predictions) == (flip, flip == "alternating")
+    said = make_recipe({"flip": "random", "flip_predictions": True})
+    assert resolve_flip(said, names) == said

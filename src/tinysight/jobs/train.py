@@ -63,7 +63,7 @@ def train(
     choose_backend(device)
     import_seconds = time.perf_counter() - importing
     from tinysight.models.precision import resolve_precision
-    from tinysight.training.augment import check_augmentation
+    from tinysight.training.augment import check_augmentation, resolve_flip
     from tinysight.training.environment import describe_environment
 
     check_augmentation(recipe, data.image_shape)
@@ -71,7 +71,7 @@ def train(
         raise InvalidValueError(
             "keep=best scores every epoch, which --minutes leaves no time for: leave one of them out"
         )
-    recipe = resolve_precision(recipe)
+    recipe = resolve_flip(resolve_precision(recipe), data.class_names)
     if settings.start is not None:
         starting.check_start(settings.start, data)
     split = split_for_training(recipe, data)

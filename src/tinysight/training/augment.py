@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -24,6 +25,20 @@ def check_augmentation(recipe: Recipe, image_shape: tuple[int, int, int]) -> Non
             raise InvalidValueError(
                 f"{key}={getattr(recipe, key)} leaves nothing of images of {height}x{width}; expected less than {side}"
             )
+
+
+def resolve_flip(recipe: Recipe, class_names: Sequence[str]) -> Recipe:
+    """The recipe with flip=auto replaced by what fits the classes: a mirrored character is another one, or none.
+
+    Args:
+        recipe: where its flip becomes "none", its flip_predictions become false.
+        class_names: characters are told by their names, which are then one letter or digit each.
+    """
+    if recipe.flip != "auto":
+        return recipe
+    if all(len(name) == 1 and name.isalnum() for name in class_names):
+        return recipe.replace(flip="none", flip_predictions=False)
+    return recipe.replace(flip="alternating")
 
 
 class Augment(keras.layers.Layer):
