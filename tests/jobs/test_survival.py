@@ -90,7 +90,7 @@ def test_a_full_disk_and_a_damaged_checkpoint(
     run = Run(offline / "full")
     names = sorted(path.name for path in run.checkpoints.glob("*.npz"))
     assert names == ["checkpoint-000001-00000000.npz", "checkpoint-000002-00000000.npz"]
-    with FileLock(run.checkpoints / ".lock"):
+    with FileLock(run.checkpoints / "training.lock"):
         assert command("train", "--resume", "full")[::2] == (
             2, "tinysight: the run 'full' is being trained by another process\n",
         )  # fmt: skip

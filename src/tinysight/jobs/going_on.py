@@ -124,7 +124,7 @@ def alone_in(run: Run) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     run.checkpoints.mkdir(exist_ok=True)
-    lock = FileLock(run.checkpoints / ".lock")
+    lock = FileLock(run.checkpoints / "training.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -157,7 +157,7 @@ def open_study(folder: SearchFolder) -> Any:
             study_name=STUDY,
             direction="maximize",
             load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=NUM_UNPRUNED, n_warmup_steps=EPOCHS_UNPRUNED),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=NUM_UNPRUNED, n_warmup_steps=EPOCHS_UNPRUNED + 1),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinysight.metrics.intervals import wilson
@@ -176,28 +176,35 @@ def _progress(trials: Sequence[Trial]) -> Chart:
 
 def _slice(trials: Sequence[Trial], field: SearchedField) -> Chart:
     """Accuracy against one field, the others as they came."""
-    if field.choices:
-        names = [choice if len(choice) <= MAX_NAME else f"{choice[: MAX_NAME - 1]}…" for choice in field.choices]
-
-        def name_of(x: float) -> str:
-            return names[round(x)] if abs(x - round(x)) < 1e-6 and 0 <= round(x) < len(names) else ""
-
-        return make_chart(
-            f"search-{field.name}", field.name, _weight(field),
-            _by_state(trials, lambda trial: float(field.choices.index(str(trial.values[field.name])))),
-            x_label=field.name, x_format=name_of, x_range=(-0.5, len(names) - 0.5), whole_x=True, **_accuracy_axis(),
-        )  # fmt: skip
-    if field.is_log:
-        return make_chart(
-            f"search-{field.name}", field.name, _weight(field),
-            _by_state(trials, lambda trial: math.log10(trial.values[field.name])),
-            x_label=f"{field.name} (by orders of magnitude)", x_format=lambda x: short_number(float(f"{10**x:.2g}")),
-            **_accuracy_axis(),
-        )  # fmt: skip
-    return make_chart(
+    place, options = _choice_axis(field) if field.choices else _number_axis(field)
+    chart = make_chart(
         f"search-{field.name}", field.name, _weight(field),
-        _by_state(trials, lambda trial: float(trial.values[field.name])), x_label=field.name, **_accuracy_axis(),
+        _by_state(trials, lambda trial: place(trial.values[field.name])), **options, **_accuracy_axis(),
     )  # fmt: skip
+    # A row a trial, as several trials may have the same value.
+    rows = [
+        (value_text(trial.values[field.name]), percent(trial.accuracy, 2), trial.state, str(trial.number))
+        for trial in sorted(trials, key=lambda trial: -(trial.accuracy or 0.0))
+        if trial.accuracy is not None
+    ]
+    return replace(chart, header=(field.name, "accuracy", "state", "trial"), rows=tuple(rows))
+
+
+def _choice_axis(field: SearchedField) -> tuple[Callable[[Any], float], dict[str, Any]]:
+    names = [choice if len(choice) <= MAX_NAME else f"{choice[: MAX_NAME - 1]}…" for choice in field.choices]
+
+    def name_of(x: float) -> str:
+        return names[round(x)] if abs(x - round(x)) < 1e-6 and 0 <= round(x) < len(names) else ""
+
+    options = {"x_label": field.name, "x_format": name_of, "x_range": (-0.5, len(names) - 0.5), "whole_x": True}
+    return lambda value: float(field.choices.index(value_text(value))), options
+
+
+def _number_axis(field: SearchedField) -> tuple[Callable[[Any], float], dict[str, Any]]:
+    if not field.is_log:
+        return float, {"x_label": field.name}
+    label = f"{field.name} (by orders of magnitude)"
+    return math.log10, {"x_label": label, "x_format": lambda x: short_number(float(f"{10**x:.2g}"))}
 
 
 def _weight(field: SearchedField) -> str:

@@ -157,7 +157,7 @@ def _field(dimension: Dimension, base: Recipe, best: Recipe, importance: float |
         best=value_text(getattr(best, dimension.name)),
         searched=searched,
         is_log=dimension.log,
-        choices=tuple(str(choice) for choice in dimension.choices),
+        choices=tuple(value_text(choice) for choice in dimension.choices),
         importance=importance,
     )
 
