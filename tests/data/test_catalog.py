@@ -255,3 +255,15 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     assert catalog.cache_dir() == cache
     monkeypatch.delenv("TINYSIGHT_CACHE")
     assert catalog.cache_dir().parts[-2:] == ("tinysight", "data") or "tinysight" in catalog.cache_dir().parts
+
+
+def test_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    import platformdirs
+
+    def no_home(*_: object, **__: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("TINYSIGHT_CACHE", raising=False)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", no_home)
+    with pytest.raises(DataUnavailableError, match="name one in TINYSIGHT_CACHE"):
+        catalog.cache_dir()

@@ -170,7 +170,11 @@ def cache_dir() -> Path:
         return Path(root).expanduser() / "data"
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("tinysight", appauthor=False)) / "data"
+    try:
+        return Path(platformdirs.user_cache_dir("tinysight", appauthor=False)) / "data"
+    except RuntimeError:
+        # A user of a service has none.
+        raise DataUnavailableError("there is no home folder for a cache: name one in TINYSIGHT_CACHE") from None
 
 
 def given_folder(data_dir: str | Path | None) -> Path | None:

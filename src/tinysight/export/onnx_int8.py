@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tinysight.export.onnx import INPUT_NAME, quiet, write_onnx
 from tinysight.files import atomic_path
+from tinysight.onnx_runtime import load_onnxruntime
 from tinysight.serving.model_info import METADATA_KEY, ModelInfo, to_json
 
 # Where the arithmetic is, and what lies between. Scaling and softmax stay float, so that pixels go in raw and
@@ -49,6 +50,7 @@ def write_onnx_int8(model: Any, path: Path, info: ModelInfo, calibration: NDArra
 
 
 def _quantize(source: Path, target: Path, calibration: NDArray[np.uint8]) -> None:
+    load_onnxruntime()
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from tinysight.errors import InvalidValueError, ModelError
+from tinysight.onnx_runtime import load_onnxruntime
 from tinysight.runs import open_run
 from tinysight.serving.model_info import METADATA_KEY, ModelInfo, from_json
 
@@ -110,6 +110,7 @@ def load_predictor(model_path: str | Path, *, num_threads: int = 0) -> Predictor
 def _open_session(path: Path, num_threads: int) -> Any:
     if not path.is_file():
         raise ModelError(f"no model at '{path}': expected an ONNX file, as model.onnx in a run folder")
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1

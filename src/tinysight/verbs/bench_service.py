@@ -210,8 +210,10 @@ def _write_files(images: NDArray[np.uint8], folder: Path, file_format: str) -> f
 def _bare_runtime(model: Path, images: NDArray[np.uint8]) -> Callable[[float], dict[str, Any]]:
     """A function that runs the model for so many seconds, as a program would that does nothing else."""
     import numpy as np
-    import onnxruntime
 
+    from tinysight.onnx_runtime import load_onnxruntime
+
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
