@@ -126,7 +126,7 @@ def find_labels(images: ImageSet, recipe: Recipe, share: float, num_folds: int) 
 
 def find_copies(data: DataSet, num_copies: int, seed: int) -> Record:
     """Near duplicates between the splits."""
-    from tinysight.evaluation.duplicates import find_duplicates
+    from tinysight.data.duplicates import find_duplicates
 
     rng = np.random.default_rng(seed)
     originals = rng.choice(len(data.train), num_copies, replace=False)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from near_copies import DAMAGES, jpeg
 
+from tinysight.data.duplicates import Duplicate, find_duplicates
 from tinysight.errors import InvalidValueError
-from tinysight.evaluation.duplicates import Duplicate, find_duplicates
 
 NUM = 60
 
@@ -121,6 +121,22 @@ def test_mirror_images_are_listed_when_wanted():
     assert find_duplicates(images, others, mirrored=False) == []
 
 
+def test_a_mirror_image_of_a_crowd_must_match_closely():
+    """An image that stands out is forgiven more, but not when its mirror image has many look-alikes."""
+    rng = np.random.default_rng(0)
+    original = scenes(1, seed=5)[0]
+    crowd = np.stack([np.clip(original + rng.normal(0, 13, original.shape), 0, 255) for _ in range(30)]).astype(np.uint8)
+    mirror = np.ascontiguousarray(original[None, :, ::-1])
+    others = scenes(NUM, seed=1)
+    alone = find_duplicates(np.concatenate([others, crowd[:1]]), mirror)
+    assert [(pair.index_a, pair.mirrored) for pair in alone] == [(NUM, True)]
+    assert find_duplicates(np.concatenate([others, crowd]), mirror) == []
+    # The rare one among the crowd's mirror images is judged like them, whichever of the two is looked up.
+    rare = np.clip(mirror + rng.normal(0, 13, mirror.shape), 0, 255).astype(np.uint8)
+    assert find_duplicates(np.concatenate([others, rare]), original[None])
+    assert find_duplicates(np.concatenate([others, rare, crowd]), original[None]) == []
+
+
 def test_a_symmetric_image_is_not_called_mirrored():
     images = scenes(10)
     images[0, :, 16:] = images[0, :, 15::-1]
@@ -139,7 +155,7 @@ def test_the_chunks_and_blocks_do_not_matter(monkeypatch):
     others, _ = plant(images, others, jpeg)
     whole = find_duplicates(images, others)
     for name, value in (("CHUNK", 7), ("BLOCK_ROWS", 3), ("BLOCK_COLUMNS", 11)):
-        monkeypatch.setattr(f"tinysight.evaluation.duplicates.{name}", value)
+        monkeypatch.setattr(f"tinysight.data.duplicates.{name}", value)
     in_parts = find_duplicates(images, others)
     assert pairs(in_parts) == pairs(whole) != set()
     np.testing.assert_allclose([pair.similarity for pair in in_parts], [pair.similarity for pair in whole], rtol=1e-4)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight.data.alignment import CHUNK, Floats, TangentSearch, align, luma
 from tinysight.errors import InvalidValueError
-from tinysight.evaluation.alignment import CHUNK, Floats, TangentSearch, align, luma
 
 # Limits for a pair to count as near duplicates. Measured on 1,500 CIFAR-10 and 1,500 MNIST images, each brightened and
 # darkened by 10, with noise of 4 grey levels, moved or cropped by a pixel, or saved as JPEG 75: the correlation stays
@@ -29,7 +29,8 @@ MIN_CORRELATION = 0.95
 MAX_RESIDUAL, MAX_RESIDUAL_STANDING_OUT = 4.5, 10.0
 # What an alignment may leave more before its last pass: true pairs left up to 4.3 then.
 SLACK = 1.0
-# An image stands out when at most this share of the other set, beside the pair's own, passes the coarse bound.
+# An image stands out when at most this share of the other set, beside the pair's own, passes the coarse bound, as it is
+# or mirrored: a handwritten one that leans the rare way has few look-alikes, but its mirror image has thousands.
 CROWD = 1 / 6000
 
 # Coarse, for all pairs in one matrix product; it leaves each image a tenth of a pair (photographs) or a hundred pairs
@@ -144,6 +145,7 @@ def _near(
     points = _in_chunks(COARSE, images_a, first)
     for start in range(0, len(second), CHUNK):
         chosen = second[start : start + CHUNK]
+        sides: list[tuple[bool, Floats, NDArray[np.int64], NDArray[np.int64]]] = []
         for is_mirrored in (False, True) if mirrored else (False,):
             grey = luma(images_b[chosen])
             grey = np.ascontiguousarray(grey[:, :, ::-1]) if is_mirrored else grey
@@ -151,10 +153,37 @@ def _near(
             if within:
                 not_itself = first[columns] != chosen[rows]
                 rows, columns = rows[not_itself], columns[not_itself]
-            stands_out = np.bincount(rows, minlength=len(grey))[rows] - 1 <= CROWD * len(points)
-            for row, other, similarity in _matches(images_a, first[columns], grey, rows, stands_out):
+            sides.append((is_mirrored, grey, rows, columns))
+        crowd = np.bincount(np.concatenate([rows for _, _, rows, _ in sides]), minlength=len(chosen))
+        stands_out = crowd - 1 <= CROWD * len(points)
+        for is_mirrored, grey, rows, columns in sides:
+            for row, other, similarity in _matches(images_a, first[columns], grey, rows, stands_out[rows]):
                 low, high = (other, int(chosen[row])) if not within else sorted((other, int(chosen[row])))
                 yield Duplicate(low, high, "near", similarity, is_mirrored)
+
+
+def near_among(images: Any, first: NDArray[np.int64], second: NDArray[np.int64]) -> list[Duplicate]:
+    """Those of some pairs of images that are near duplicates as they lie, not mirrored.
+
+    Whether an image stands out is not known from some pairs, so all must match as closely as in a crowd.
+
+    Args:
+        images: uint8, shape (n, height, width, 1 or 3), 8 pixels or more a side; may be a memory map.
+        first, second: int64, shape (m,), positions of the pairs.
+
+    Returns:
+        The pairs in the order of their indices.
+    """
+    order = np.lexsort((first, second))
+    found = []
+    for start in range(0, len(order), CHUNK):
+        some = order[start : start + CHUNK]
+        chosen, rows = np.unique(second[some], return_inverse=True)
+        grey = luma(images[chosen])
+        for row, other, similarity in _matches(images, first[some], grey, rows, np.zeros(len(some), np.bool_)):
+            low, high = sorted((other, int(chosen[row])))
+            found.append(Duplicate(low, high, "near", similarity))
+    return sorted(found)
 
 
 def _matches(
