@@ -20,6 +20,12 @@ OVERFLOWING = """() => [...document.querySelectorAll('body *')].filter(element =
 }).map(element => element.tagName + '.' + element.className)"""
 
 
+CUT_OFF = """() => [...document.querySelectorAll('#charts svg text')].filter(text => {
+  const box = text.getBoundingClientRect(), plot = text.closest('svg').getBoundingClientRect();
+  return box.left < plot.left - 1 || box.right > plot.right + 1;
+}).map(text => text.textContent)"""
+
+
 def training(epoch: int) -> dict[str, Any]:
     """What a training tells after so many of its 20 epochs."""
     epochs = [number / 4 for number in range(1, 4 * epoch + 1)]
@@ -85,6 +91,7 @@ def follows_twelve_epochs(live: Visit) -> None:
     charts = live.page.query_selector_all("#charts svg[role=img]")
     assert "validation 95.0 % at epoch 12.0" in (charts[0].get_attribute("aria-label") or "").replace("\u00a0", " ")
     assert len(charts) == 3
+    assert live.page.evaluate(CUT_OFF) == []
     assert live.page.evaluate("document.querySelectorAll('#epochs tbody tr').length") == 12
     assert "about 12:00" in live.text("#facts")
     samples = live.page.query_selector_all("#samples figure")

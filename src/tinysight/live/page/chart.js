@@ -1,5 +1,5 @@
 // A line chart as SVG, drawn anew with each news: a few hundred points, no library.
-const WIDTH = 440, HEIGHT = 230, LEFT = 62, RIGHT = 16, TOP = 10, BOTTOM = 40;
+const WIDTH = 440, HEIGHT = 230, LEFT = 74, RIGHT = 16, TOP = 10, BOTTOM = 40;
 const SVG = "http://www.w3.org/2000/svg";
 
 export function element(name, attributes = {}, ...children) {
@@ -34,8 +34,9 @@ function range(values, whole) {
   return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
 }
 
-// `series`: [{name, kind: "first" | "second", points: [[x, y], ...]}]; words are written by `format`.
-export function drawChart(figure, { title, series, format, xEnd }) {
+// `series`: [{name, kind: "first" | "second", points: [[x, y], ...]}]; words are written by `format`, shorter ones at the
+// axis by `tick`, and no value is above `most`.
+export function drawChart(figure, { title, series, format, tick, most, xEnd }) {
   const shown = series.filter((item) => item.points.length);
   const heading = element("h3", {}, title);
   if (!shown.length) {
@@ -43,7 +44,8 @@ export function drawChart(figure, { title, series, format, xEnd }) {
     return;
   }
   const all = shown.flatMap((item) => item.points);
-  const [left, right] = range([...all.map(([x]) => x), xEnd], true), [low, high] = range(all.map(([, y]) => y), false);
+  const [left, right] = range([...all.map(([x]) => x), xEnd], true), [low, top] = range(all.map(([, y]) => y), false);
+  const high = Math.min(top, most);
   const across = (x) => LEFT + ((x - left) / (right - left)) * (WIDTH - LEFT - RIGHT);
   const up = (y) => HEIGHT - BOTTOM - ((y - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const words = shown.map(({ name, points }) => `${name} ${format(points.at(-1)[1])} at epoch ${points.at(-1)[0].toFixed(1)}`);
@@ -51,7 +53,7 @@ export function drawChart(figure, { title, series, format, xEnd }) {
   for (const y of ticks(low, high, 4, false)) {
     picture.append(
       drawn("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: up(y), y2: up(y) }),
-      drawn("text", { class: "tick end", x: LEFT - 8, y: up(y) + 4 }, format(y)),
+      drawn("text", { class: "tick end", x: LEFT - 8, y: up(y) + 4 }, tick(y)),
     );
   }
   for (const x of ticks(left, right, 6, true)) {

@@ -6,7 +6,9 @@ const MAX_FAILURES = 4;
 const at = (id) => document.getElementById(id);
 let latest = null, announced = "";
 
-const percent = (value) => `${(100 * value).toFixed(value > 0.999 ? 2 : 1)}\u00a0%`;
+const percent = (value) => `${(100 * value).toFixed(1)}\u00a0%`;
+// Never rounded to certainty.
+const score = (value) => (value > 0.9995 ? ">99.9\u00a0%" : value < 0.0005 ? "<0.1\u00a0%" : percent(value));
 const small = (value) => (value === 0 ? "0" : Math.abs(value) < 0.001 ? value.toExponential(1) : String(Number(value.toPrecision(3))));
 const isShare = (name) => /accuracy$/.test(name);
 const format = (name, value) => (isShare(name) ? percent(value) : small(value));
@@ -74,7 +76,7 @@ function showFacts(record, metric) {
   const facts = [
     ["epoch", record.num_epochs ? `${record.epoch} of ${record.num_epochs}` : "–"],
     ["time gone", clock(record.seconds)],
-    ["time left", record.seconds_left === null ? "–" : `about ${clock(record.seconds_left)}`],
+    ["time left", record.seconds_left ? `about ${clock(record.seconds_left)}` : "–"],
     ["learning rate", record.learning_rate === null ? "–" : small(record.learning_rate)],
     [metric, metric in record.now ? format(metric, record.now[metric]) : "–"],
     ["loss", "loss" in record.now ? small(record.now.loss) : "–"],
@@ -98,6 +100,8 @@ function showCharts(record, metric) {
         { name: "validation", kind: "second", points: ends.map((row) => [row.epoch, row[validation]]) },
       ],
       format: (value) => format(name, value),
+      tick: (value) => (isShare(name) ? `${Number((100 * value).toFixed(1))}\u00a0%` : small(value)),
+      most: isShare(name) ? 1 : Infinity,
       xEnd: record.num_epochs || 1,
     });
   });
@@ -109,7 +113,7 @@ function showSamples(samples) {
   at("samples-words").textContent = samples.words;
   at("samples").replaceChildren(...samples.images.map((image) => {
     const isRight = image.top[0].name === image.true;
-    const classes = image.top.map(({ name, score }) => element("li", {}, element("span", {}, name), element("span", {}, percent(score))));
+    const classes = image.top.map(({ name, score: share }) => element("li", {}, element("span", {}, name), element("span", {}, score(share))));
     return element(
       "figure", { class: isRight ? "right" : "wrong" },
       element("img", { src: image.uri, alt: `${image.true}, image ${image.index}` }),
