@@ -221,3 +221,9 @@ class TestOwnFiles:
     def test_unknown_name(self) -> None:
         with pytest.raises(UnknownNameError, match="unknown recipe 'tensorflw': did you mean 'tensorflow'"):
             load_recipe("tensorflw")
+
+
+def test_epochs_that_one_asks_for_replace_the_steps_of_a_recipe() -> None:
+    assert load_recipe("quick").steps is not None
+    assert load_recipe("quick", epochs=3).steps is None
+    assert load_recipe("quick", epochs=3, steps=7).steps == 7

@@ -219,7 +219,7 @@ def _parse(key: str, text: str) -> Any:
 
 
 # What `tinysight train` trains when nothing is named.
-DEFAULT_RECIPE = "tensorflow"
+DEFAULT_RECIPE = "quick"
 # In the order in which a learner meets them.
 TUTORIALS = ("tensorflow", "mnist-softmax", "mnist-cnn", "two-conv", "leaky-adamax", "day4")
 
@@ -270,6 +270,9 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise InvalidValueError(f"the recipe file {name_or_path} is no TOML: {error}") from None
     values.setdefault("name", Path(name_or_path).stem if name_or_path.endswith(".toml") else name_or_path)
+    if "epochs" in changes:
+        # Whoever says how many epochs means those, not the recipe's own number of steps.
+        values.pop("steps", None)
     return make_recipe({**values, **changes})
 
 

@@ -109,7 +109,7 @@ class TestTrains:
     """Whole trainings in this process, of the smallest nets there are."""
 
     def test_with_nothing_at_hand(self, command: Command, offline: Path) -> None:
-        status, out, err = command("train", "--set", "layers=pool,pool,flatten", "--epochs", "1", "--batch-size", "500")
+        status, out, err = command("train", "--set", "widths=4", "--epochs", "1", "--batch-size", "500")
         assert status == 0
         assert err.splitlines()[0] == (
             "cifar10 is neither on disk nor to be downloaded: going on with mnist-5k, the 5,000 real digits inside"

@@ -57,7 +57,7 @@ def headline(recipe: Recipe, data: DataSet, split: TrainingSplit, num_parameters
         "train": f"{len(split.validation or ()):,} held out for validation",
         "validation": f"{len(split.validation or ()):,} validation images",
     }[split.validation_source]
+    length = f"{recipe.steps:,} steps of {recipe.batch_size} images" if recipe.steps else f"{recipe.epochs} epochs"
     return (
-        f"{recipe.name} on {data.name}: {split.num_train:,} images, {held_out}; {num_parameters:,} parameters,"
-        f" {recipe.epochs} epochs"
+        f"{recipe.name} on {data.name}: {split.num_train:,} images, {held_out}; {num_parameters:,} parameters, {length}"
     )
