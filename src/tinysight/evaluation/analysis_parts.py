@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.data import catalog
+from tinysight.data.duplicates import Duplicate, find_duplicates
 from tinysight.data.validation import read_split
 from tinysight.errors import DataError
-from tinysight.data.duplicates import Duplicate, find_duplicates
 from tinysight.evaluation.labels import LabelIssue, cross_validated_probabilities, write_issues
 from tinysight.evaluation.outliers import EDGES, NUM_EXAMPLES, SURE_AT, histogram, score_outliers, sure_share
 from tinysight.evaluation.predictions import Predictions
