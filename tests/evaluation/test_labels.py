@@ -77,6 +77,14 @@ def test_classes_without_images_and_a_single_class() -> None:
     assert find_label_issues(rows[:4], np.zeros(4, np.int64)) == []
 
 
+def test_classes_of_few_images_are_no_news() -> None:
+    """cleanlab warns of each class with five images or fewer, and warnings are errors here."""
+    true = np.arange(6) % 3
+    given = true.copy()
+    given[2] = 0
+    assert {issue.index for issue in find_label_issues(sure_of(true, 3, 0.98), given)} <= {2}
+
+
 def test_scores_are_the_probability_of_the_label() -> None:
     rows = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])
     np.testing.assert_allclose(label_scores(rows, np.array([0, 2])), [0.2, 0.1])
