@@ -125,7 +125,9 @@ def test_a_mirror_image_of_a_crowd_must_match_closely():
     """An image that stands out is forgiven more, but not when its mirror image has many look-alikes."""
     rng = np.random.default_rng(0)
     original = scenes(1, seed=5)[0]
-    crowd = np.stack([np.clip(original + rng.normal(0, 13, original.shape), 0, 255) for _ in range(30)]).astype(np.uint8)
+    crowd = np.stack([np.clip(original + rng.normal(0, 13, original.shape), 0, 255) for _ in range(30)]).astype(
+        np.uint8
+    )
     mirror = np.ascontiguousarray(original[None, :, ::-1])
     others = scenes(NUM, seed=1)
     alone = find_duplicates(np.concatenate([others, crowd[:1]]), mirror)
