@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     "--seconds", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Under load, three times over."
 )
 @click.option(
-    "--images", "images_per_request", type=click.IntRange(1, 64), default=32, show_default=True, help="Per request."
+    "--images", "images_per_request", type=click.IntRange(1, 64), default=64, show_default=True, help="Per request."
 )
 @data_dir_option
 @json_option

@@ -115,7 +115,7 @@ def bench_service(
     *,
     num_clients: int = 64,
     seconds: float = 60.0,
-    images_per_request: int = 32,
+    images_per_request: int = 64,
     data_dir: str | Path | None = None,
     say: Say = lambda text: None,
 ) -> ServiceBenchmark:
