@@ -153,3 +153,13 @@ def test_plain_lines_say_the_rate_of_each_epoch(
     assert "learning_rate 0.0045 " in second
     assert "\r" not in captured.err
     assert "\x1b" not in captured.err
+
+
+def test_a_callback_that_stops_training_stops_all_of_it(keras_module: Any, tmp_path: Path) -> None:
+    class Stop(keras_module.callbacks.Callback):  # type: ignore[misc,name-defined]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.stop_training = True
+
+    # Two whole epochs and a part of a third, which is a call of Keras's fit of its own.
+    recipe = recipe_of(steps=2 * STEPS + 2)
+    assert fit(recipe, net_of(keras_module), tmp_path, Stop()).epochs_completed == 1

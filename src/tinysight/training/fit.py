@@ -134,6 +134,9 @@ def fit(
                 verbose=0,
                 shuffle=False,
             )
+            if trainee.stop_training:
+                # A callback of a person's own ended it; the parts that are left are not begun.
+                break
     except KeyboardInterrupt:
         interrupted = True
         _restore(trainee, last, writer, best, checkpoints)
