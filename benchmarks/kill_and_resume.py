@@ -17,12 +17,13 @@ import os
 import platform
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,11 @@ from tinysight.runs import Run
 from tinysight.training.history import read_history
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- kill and resume: begin -->", "<!-- kill and resume: end -->"
+BEGIN, END = "<!-- begin kill and resume -->", "<!-- end kill and resume -->"
 # Two nets: the fast one, with what it keeps besides weights (followed means, momentum), and one with dropout and random
 # augmentation that keeps its best epoch.
 TRAININGS = {
-    "quick": ("quick", "--epochs", "2"),
+    "quick": ("quick",),
     "two-conv with dropout, shifts, mirroring and blanked squares, keep=best": (
         "two-conv", "--epochs", "2", "--set", "flip=random", "--set", "translate=3", "--set", "cutout=6",
         "--set", "layers=conv 16,pool,dropout 0.2,conv 32,pool,flatten,dense 64,dropout 0.5",
@@ -61,15 +62,15 @@ class Victim:
 
     def kill(self, kind: str, pause: float) -> bool:
         """Starts it, waits for a moment of that kind and so many seconds more, kills it; False when it ended before."""
-        before = self._checkpoints()
+        before, begun = self._checkpoints(), self._begun()
         process = subprocess.Popen(
-            [sys.executable, "-m", "tinysight", "train", *self.words, "--quiet", "--no-report"],
+            [sys.executable, "-m", "tinysight", "train", *self.words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONWARNINGS": "ignore"},
         )
         come: dict[str, Callable[[], bool]] = {
-            "early": lambda: self.run.checkpoints.is_dir(),
+            "early": lambda: self.run.splits.is_file() and self._begun() != begun,
             "within": lambda: self._checkpoints() > before,
             "epoch end": lambda: any(name.endswith("-00000000.npz") for name in self._checkpoints() - before),
             "writing": lambda: any(self.run.checkpoints.glob(".partial-*.npz")),
@@ -83,6 +84,11 @@ class Victim:
         if not was_running and process.returncode != 0:
             raise RuntimeError(f"the training failed by itself: {err.decode()}")
         return was_running
+
+    def _begun(self) -> float | None:
+        """When the training began or went on; it writes that down after imports, data and net."""
+        path = self.run.environment
+        return path.stat().st_mtime if path.is_file() else None
 
     def _checkpoints(self) -> set[str]:
         return {path.name for path in self.run.checkpoints.glob("checkpoint-*.npz")}
@@ -116,76 +122,65 @@ def _differing(ours: list[Any], theirs: list[Any]) -> list[int]:
     return [index for index, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a.tobytes() != b.tobytes()]
 
 
-def survive(run: Run, begin: tuple[str, ...], moments: list[tuple[str, float]]) -> tuple[list[str], list[str]]:
-    """Trains until the end, killed at each of the moments in turn.
-
-    Returns:
-        The kinds of the kills that came in time, and what the last resumption said.
-    """
-    killed = []
-    for kind, pause in moments:
-        words = ("--resume", str(run.folder)) if run.splits.is_file() else begin
-        if run.is_finished:
-            break
+def survive(
+    run: Run, begin: tuple[str, ...], go_on: tuple[str, ...], moments: Iterator[tuple[str, float]], at_most: int
+) -> list[str]:
+    """Trains until the end, killed up to so many times; returns the kinds of the kills that came before the end."""
+    killed: list[str] = []
+    while len(killed) < at_most and not run.is_finished:
+        kind, pause = next(moments)
+        words = ("--resume", str(run.folder), *go_on) if run.splits.is_file() else begin
         if not run.splits.is_file() and run.folder.is_dir():
             # Killed before there was a run; its folder holds nothing of worth.
-            for path in run.folder.iterdir():
-                path.unlink()
+            shutil.rmtree(run.folder)
         if Victim(words, run).kill(kind, pause):
             killed.append(kind)
-    if run.is_finished:
-        return killed, []
-    done = subprocess.run(
-        [sys.executable, "-m", "tinysight", "train", "--resume", str(run.folder), "--no-report"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", check=True,
-    )  # fmt: skip
-    return killed, done.stderr.splitlines()
+    if not run.is_finished:
+        _run("--resume", str(run.folder), *go_on)
+    return killed
 
 
-def draw_moments(count: int, seed: int, longest: float) -> list[tuple[str, float]]:
-    """Kinds and pauses in seconds: up to `longest` within an epoch, some milliseconds around what is aimed at."""
+def draw_moments(seed: int, longest: float) -> Iterator[tuple[str, float]]:
+    """Kinds and pauses in seconds without end: up to `longest` within an epoch, else milliseconds."""
     rng = random.Random(seed)
-    kinds = [KINDS[index % len(KINDS)] for index in range(count)]
-    rng.shuffle(kinds)
     spread = {"early": longest, "within": longest, "epoch end": 0.1, "writing": 0.03}
-    return [(kind, rng.uniform(0, spread[kind])) for kind in kinds]
+    while True:
+        for kind in rng.sample(KINDS, len(KINDS)):
+            yield kind, rng.uniform(0, spread[kind])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=20, help="kills in all")
-    parser.add_argument("--each", type=int, default=5, help="kills of one training")
+    parser.add_argument("--each", type=int, default=5, help="kills of one training, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir", help="folder with extracted archives")
     parser.add_argument("--checkpoint-minutes", type=float, default=0.05)
     options = parser.parse_args()
-    records = []
+    records: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        moments = draw_moments(options.times, options.seed, longest=4.0)
+        moments = draw_moments(options.seed, longest=4.0)
         references: dict[str, Run] = {}
-        number = 0
-        while moments:
-            name = list(TRAININGS)[number % len(TRAININGS)]
-            words = (*TRAININGS[name], "--checkpoint-minutes", str(options.checkpoint_minutes))
+        while (left := options.times - sum(len(record["kills"]) for record in records)) > 0:
+            name = list(TRAININGS)[len(records) % len(TRAININGS)]
+            go_on = ("--checkpoint-minutes", str(options.checkpoint_minutes), "--no-report", "--quiet")
+            words = (*TRAININGS[name], *go_on)
             words += ("--data-dir", options.data_dir) if options.data_dir else ()
             if name not in references:
-                references[name] = Run(Path(folder) / f"whole-{number}")
-                _train_whole(words, references[name])
-            run = Run(Path(folder) / f"killed-{number}")
-            killed, _ = survive(run, (*words, "--out", str(run.folder)), moments[: options.each])
-            del moments[: options.each]
+                references[name] = Run(Path(folder) / f"whole-{len(references)}")
+                _run(*words, "--out", str(references[name].folder))
+            run = Run(Path(folder) / f"killed-{len(records)}")
+            killed = survive(run, (*words, "--out", str(run.folder)), go_on, moments, min(left, options.each))
             record = {"training": name, "kills": killed, "differences": differences(references[name], run)}
             print(json.dumps(record), file=sys.stderr, flush=True)
             records.append(record)
-            number += 1
         write_section(records, options, {name: _facts(run) for name, run in references.items()})
     if any(record["differences"] for record in records):
         sys.exit(1)
 
 
-def _train_whole(words: tuple[str, ...], run: Run) -> None:
-    command = [sys.executable, "-m", "tinysight", "train", *words, "--out", str(run.folder), "--no-report", "--quiet"]
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+def _run(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "tinysight", "train", *words], stdout=subprocess.DEVNULL, check=True)
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -197,12 +192,13 @@ def _facts(run: Run) -> dict[str, Any]:
 def write_section(records: list[dict[str, Any]], options: argparse.Namespace, facts: dict[str, dict[str, Any]]) -> None:
     """Puts the table into the page, between its marks."""
     kinds = Counter(kind for record in records for kind in record["kills"])
+    told = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
     num_same = sum(not record["differences"] for record in records)
     lines = [
         BEGIN,
         "## Killed and resumed",
-        f"`python benchmarks/kill_and_resume.py --times {options.times} --seed {options.seed}`: {kinds.total()} times"
-        f" `kill -9` ({', '.join(f'{kind}: {count}' for kind, count in sorted(kinds.items()))}) on"
+        f"`python benchmarks/kill_and_resume.py --times {options.times} --each {options.each} --seed {options.seed}`:"
+        f" {kinds.total()} times `kill -9` ({told}) on"
         f" {len(records)} trainings of CIFAR-10, a checkpoint every {60 * options.checkpoint_minutes:g} s and at each"
         f" epoch's end. {num_same} of {len(records)} ended with the bits of the training that was never interrupted:"
         " weights, optimizer, metrics, random states, history, best epoch, probabilities of 10,000 test images.",

@@ -48,7 +48,7 @@ def test_killed_for_real(name: str, kinds: tuple[str, ...], pictures: Path, comm
     assert status == 0, err
     rng, run = random.Random(7), Run(offline / "killed")
     for kind in kinds:
-        begun = ("--resume", str(run.folder), "--checkpoint-minutes", "0")
+        begun = ("--resume", str(run.folder), "--checkpoint-minutes", "0", "--no-report")
         victim = Victim(begun if run.folder.exists() else (*words, "--out", str(run.folder)), run)
         victim.kill(kind, rng.uniform(0, 0.2))
     assert not run.is_finished
