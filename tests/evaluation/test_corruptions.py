@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_pixels(name):
     np.testing.assert_array_equal(CORRUPTIONS[name](images, 3, 5), CORRUPTIONS[name](images, 3, 5))
 
 
-@pytest.mark.parametrize("name", set(CORRUPTIONS) - {"gaussian_blur", "contrast", "jpeg"})
+@pytest.mark.parametrize("name", sorted(set(CORRUPTIONS) - {"gaussian_blur", "contrast", "jpeg"}))
 def test_another_seed_gives_others(name):
     images = pictures(20, 32, 32, 3)
     assert (CORRUPTIONS[name](images, 3, 5) != CORRUPTIONS[name](images, 3, 6)).any()
