@@ -402,12 +402,13 @@ class TestCommand:
         assert words in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_loads_no_training_libraries(self) -> None:
+    def test_loads_no_training_libraries(self, model: Path) -> None:
         code = (
             "import sys, tinysight.cli.serve, tinysight.serving.app, tinysight.serving.server;"
+            "from tinysight.serving.predictor import load_predictor; load_predictor(sys.argv[1]);"
             "print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=True)
         loaded = set(done.stdout.split())
         assert {"onnxruntime", "fastapi", "uvicorn"} <= loaded
         assert not loaded & {"tensorflow", "keras", "jax", "matplotlib", "sklearn", "scipy", "pandas", "onnx"}
