@@ -19,7 +19,7 @@ from small_data import numbered_images, small_data  # noqa: E402
 from weighted_loss import weighted_losses  # noqa: E402
 
 from tinysight.errors import TinysightError  # noqa: E402
-from tinysight.models.registry import build_net  # noqa: E402
+from tinysight.models.registry import build_net, build_training_net  # noqa: E402
 from tinysight.recipe import make_recipe  # noqa: E402
 from tinysight.training.checkpoints import read_newest  # noqa: E402
 from tinysight.training.feed import Feed  # noqa: E402
@@ -101,6 +101,34 @@ def resumed(folder: Path) -> dict[str, list[str]]:
     }
 
 
+def whole_epochs(folder: Path) -> dict[str, Any]:
+    """The same training step by step and as whole epochs, and as whole epochs that were stopped after the second."""
+    recipe = make_recipe(
+        {
+            "model": "fast", "widths": [8], "stem_filters": 4, "batch_size": 12, "steps": 11, "flip": "alternating",
+            "translate": 1, "loss": "categorical_crossentropy", "label_smoothing": 0.1, "schedule": "triangular",
+        }
+    )  # fmt: skip
+    data, found = small_data(), {}
+    for name, stops in {"steps": (), "epochs": (), "stopped": (2,)}.items():
+        checkpoint = None
+        for stop in (*stops, 1000):
+            keras.utils.set_random_seed(0)
+            net = build_training_net(recipe, data.image_shape, 4)
+            with contextlib.suppress(Stop):
+                result = fit(
+                    recipe, net, data.train, data.test, history_path=folder / f"{name}.csv",
+                    checkpoints=folder / name, resume=checkpoint, quiet=True, whole_epochs=name != "steps",
+                    callbacks=[StopAt(stop)],
+                )  # fmt: skip
+            checkpoint = read_newest(folder / name)[0]
+        found[name] = {
+            "history": [{key: value for key, value in row.items() if key != "seconds"} for row in result.history],
+            "weights": [np.asarray(variable).ravel().tolist() for variable in net.variables],
+        }
+    return found
+
+
 class Interrupt(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, epoch: int) -> None:
         super().__init__()
@@ -129,6 +157,7 @@ def main(folder: Path) -> None:
                 "nothing": message(folder, [Interrupt(0)]),
                 "weighted": weighted_losses(),
                 "resumed": resumed(folder),
+                "whole_epochs": whole_epochs(folder),
             }
         )
     )

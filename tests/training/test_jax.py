@@ -81,3 +81,14 @@ def test_class_weights_as_on_tensorflow(on_jax: tuple[Path, dict[str, Any]], ker
     ours = weighted_losses()
     for coding, losses in on_jax[1]["weighted"].items():
         assert losses == pytest.approx(ours[coding], rel=1e-5)
+
+
+def test_whole_epochs_as_one_program(on_jax: tuple[Path, dict[str, Any]]) -> None:
+    """The same images in the same steps, the smaller last one of an epoch and the begun last epoch included."""
+    steps, epochs, stopped = (on_jax[1]["whole_epochs"][name] for name in ("steps", "epochs", "stopped"))
+    assert [row["epoch"] for row in steps["history"]] == [1, 2, 3]
+    for ours, theirs in zip(epochs["history"], steps["history"], strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    for ours, theirs in zip(epochs["weights"], steps["weights"], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert stopped == epochs

@@ -35,6 +35,7 @@ from tinysight.training.optimizers import make_optimizer
 from tinysight.training.progress import Bar, progress_callback
 from tinysight.training.schedules import count_steps, learning_rates
 from tinysight.training.trainee import Trainee, make_loss
+from tinysight.training.whole_epochs import OrderSequence, fits_the_device, put_on_device, steps_per_program
 
 # Steps are executed so many images at a time: calls into Python cost about a millisecond each, and a bar that moves
 # several times a second is smooth enough.
@@ -80,6 +81,7 @@ def fit(
     quiet: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     adapt: bool = True,
+    whole_epochs: bool | None = None,
 ) -> FitResult:
     """Trains `net` in place.
 
@@ -97,6 +99,8 @@ def fit(
         quiet: whether to print nothing.
         callbacks: further Keras callbacks.
         adapt: whether to fill what a net takes from its training images before it learns.
+        whole_epochs: whether the images lie on the device and an epoch is one program, on JAX; None for where an
+            accelerator has room for them. Not where a budget of time moves the learning rate.
 
     Raises:
         TrainingStoppedError: when the loss is NaN or infinite.
@@ -109,6 +113,8 @@ def fit(
     trainee = compile_trainee(
         recipe, net, feed.num_steps, budget, class_weights=class_weights(recipe, labels, train.num_classes)
     )
+    if budget is None and (fits_the_device(train) if whole_epochs is None else whole_epochs):
+        put_whole_epochs(trainee, feed)
     writer, last = HistoryWriter(history_path), LastWholeEpoch()
     num_steps = count_steps(recipe, feed.num_steps)
     progress = progress_callback(feed.num_images, -(-num_steps // feed.num_steps), quiet=quiet)
@@ -126,7 +132,7 @@ def fit(
         for part in _parts(num_steps, feed.num_steps, resume) if budget is None else [Part(0, MANY_EPOCHS)]:
             feed.epoch, feed.skip, feed.stop = part.first, part.skip, part.stop
             trainee.fit(
-                feed.for_backend(),
+                feed.for_backend() if trainee.resident is None else OrderSequence(feed),
                 validation_data=_evaluation_feed(recipe, validation),
                 initial_epoch=part.first,
                 epochs=part.end,
@@ -155,14 +161,27 @@ def fit(
 
 def _go_on(trainee: Trainee, feed: Feed, resume: Checkpoint, writer: HistoryWriter, best: BestEpoch | None) -> None:
     """Everything as it was at the checkpoint; `Restore` does the same again once Keras has reset its metrics."""
-    # Every variable of optimizer and metrics, which Keras otherwise makes in the first step.
-    trainee.optimizer.build(trainee.trainable_variables)
-    trainee.test_on_batch(*feed.look_up(feed.order()[:1]))
+    make_variables(trainee, feed)
     # Here too, as a training that was killed after its last epoch has no step left in which to be restored.
     put_state(trainee, resume.variables)
     writer.go_on(resume)
     if best is not None:
         best.kept = resume.best
+
+
+def make_variables(trainee: Trainee, feed: Feed) -> None:
+    """Every variable of optimizer and metrics, which Keras otherwise makes in the first step."""
+    trainee.optimizer.build(trainee.trainable_variables)
+    trainee.test_on_batch(*feed.look_up(feed.order()[:1]))
+
+
+def put_whole_epochs(trainee: Trainee, feed: Feed) -> None:
+    """From here on `trainee` is given an `OrderSequence`: its images lie on the device."""
+    trainee.resident = put_on_device(feed)
+    trainee.steps_per_execution = steps_per_program(feed)
+    # Keras would make them from the first batch, which has no images.
+    make_variables(trainee, feed)
+    trainee.reset_metrics()
 
 
 @dataclass(frozen=True)

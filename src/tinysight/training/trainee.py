@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tinysight.models.serving import gives_probabilities, scaling_layer
 from tinysight.recipe import Recipe
 from tinysight.training.augment import Augment
+from tinysight.training.whole_epochs import ResidentImages, train_function
 
 
 class Trainee(keras.Model):
@@ -24,12 +25,16 @@ class Trainee(keras.Model):
         recipe: its scaling and augmentation.
         class_weights: float32 (num_classes,), what an image of each class counts in the loss while training; None
             for all alike.
+
+    Attributes:
+        resident: images on the device, where `fit` is given the order of an epoch rather than its images; else None.
     """
 
     def __init__(self, net: keras.Model, recipe: Recipe, class_weights: NDArray[np.float32] | None = None) -> None:
         super().__init__(name="trainee")
         self.net = net
         self.class_weights = class_weights
+        self.resident: ResidentImages | None = None
         self.scaling = scaling_layer(recipe.scaling)
         self.augment = Augment.from_recipe(recipe)
         # The first step whose loss was not finite, counted from 0; -1 while there was none. A variable, because steps
@@ -51,6 +56,12 @@ class Trainee(keras.Model):
         """What the net sees of raw pixels: scaled, and augmented while training."""
         images = self.scaling(pixels)
         return images if self.augment is None else self.augment(images, training=training)
+
+    def make_train_function(self, force: bool = False) -> None:
+        if self.resident is None:
+            super().make_train_function(force)
+        elif self.train_function is None or force:
+            self.train_function = train_function(self, self.resident)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
