@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from tinysight.benchmarks import bench as benches
+from tinysight.benchmarks import on_gpu
 from tinysight.benchmarks.bench import Bench
 from tinysight.benchmarks.measures import MEASURES
 from tinysight.benchmarks.processes import Done
 from tinysight.errors import ModelError
 from tinysight.files import write_json
+from tinysight.recipe import recipe_names
 from tinysight.runs import Run
 from tinysight.training.history import write_history
 
@@ -54,7 +56,11 @@ class StandIn:
             return "matmul", {"2048": self.answers["rate"] / 2, "4096": self.answers["rate"]}
         if words[1:2] == ["tinysight.benchmarks.predict_rate"]:
             return "predict_rate", {"num_images": 3, "seconds": [0.5, 0.1, 0.3], "classes": [1, 2, 3]}
+        if words[1:2] == ["tinysight.benchmarks.warm_training"]:
+            return "warm_training", {"device": "a GPU", "parameters": 7, "runs": self.answers["warm"]}
         script = Path(words[0]).name
+        if script == "airbench_training.py":
+            return script, {"runs": self.answers["airbench"]}
         if script == "predict_many.py":
             return script, {"num_images": 3, "seconds": [1.5, 1.0], "classes": [1, 2, 4]}
         return script, {
@@ -78,7 +84,7 @@ class StandIn:
 def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     import numpy as np
 
-    def lay_out(name: str, data_dir: str | None, path: Path, few: bool) -> None:
+    def lay_out(name: str, data_dir: str | None, path: Path, *counts: int | None) -> None:
         assert data_dir == "DATA"
         np.savez(path, y_train=np.zeros(100, np.uint8), x_test=np.zeros((2, 32, 32, 3), np.uint8))
 
@@ -160,6 +166,9 @@ def test_throughput_leaves_the_first_epoch_out(make_bench: Any) -> None:
     assert (figure["ratio"], outcome.is_met) == (2.0, True)
     ours = next(words for words in programs.commands if words[2] == "train")
     assert (option(ours, "--epochs"), option(ours, "--set")) == ("3", "validation=none")
+    theirs = next(words for words in programs.commands if words[0].endswith("tensorflow_cnn.py"))
+    assert option(ours, "--data") == theirs[1]
+    assert Path(theirs[1]).name == "cifar10-15000.npz"
     with pytest.raises(ModelError, match="not the same net"):
         take("throughput", make_bench(StandIn(parameters=11), rounds=1))
 
@@ -204,9 +213,40 @@ def test_memory_is_the_largest_peak(make_bench: Any) -> None:
     assert (unknown.is_met, unknown.measured) == (None, "at most not told")
 
 
+def runs(seconds: float, *accuracies: float) -> list[dict[str, float]]:
+    return [{"seconds": seconds, "accuracy": accuracy} for accuracy in accuracies]
+
+
+def test_seconds_on_a_gpu(make_bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_gpu, "has_airbench", lambda: True)
+    programs = StandIn(warm=runs(1.25, 0.939, 0.942), airbench=runs(2.5, 0.9401))
+    outcome = take("gpu-94", make_bench(programs))
+    assert (outcome.is_met, outcome.measured) == (True, "94.05% in 1.25 s")
+    assert [words[-1] for words in programs.commands] == ["25", "25"]
+    assert programs.commands[0][2] == "cifar10-94"
+    assert programs.commands[1][1] == "94"
+    assert "| airbench | 2.50 s (2.50 s to 2.50 s) | 94.01% (94.01% to 94.01%) | 1 |" in outcome.lines
+    for warm, peer in ((runs(1.25, 0.9399), 2.5), (runs(1.5, 0.95), 2.5), (runs(1.4, 0.95), 1.4)):
+        slow = StandIn(warm=warm, airbench=runs(peer, 0.94))
+        assert take("gpu-94", make_bench(slow)).is_met is False
+
+
+def test_seconds_on_a_gpu_with_nobody_beside(make_bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_gpu, "has_airbench", lambda: False)
+    fast = StandIn(warm=runs(10.0, 0.961))
+    outcome = take("gpu-96", make_bench(fast))
+    assert (outcome.is_met, fast.order) == (None, ["warm_training"])
+    assert "| airbench | not installed | - | - |" in outcome.lines
+    assert take("gpu-96", make_bench(StandIn(warm=runs(12.5, 0.961)))).is_met is False
+    rehearsal = StandIn(warm=runs(1.0, 0.1))
+    take("gpu-94", make_bench(rehearsal, rehearse=True))
+    assert rehearsal.commands[0][-2:] == ["1", "1"]
+
+
 def test_every_measure_is_complete() -> None:
     for name, measure in MEASURES.items():
         assert name == measure.name
         assert all([measure.title, measure.against, measure.goal])
-        assert (measure.take is None) == name.startswith("gpu-")
-        assert bool(measure.data) == (measure.take is not None)
+        assert measure.needs_gpu == name.startswith("gpu-")
+        assert measure.data
+        assert set(measure.recipes) <= set(recipe_names())

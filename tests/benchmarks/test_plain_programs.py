@@ -92,7 +92,7 @@ def test_both_sides_predict_the_same(trained: Trained, keras_module: Any, tmp_pa
     from PIL import Image
 
     archive = tmp_path / "mnist-5k.npz"
-    lay_out("mnist-5k", None, archive, few=True)
+    lay_out("mnist-5k", None, archive, 640, 200)
     plain = json.loads(run_file(SCRIPTS / "predict_many.py", trained.run.keras_model, archive, 2)[0].splitlines()[-1])
     ours = json.loads(run_file(MODULES / "predict_rate.py", trained.run.folder, archive, 2)[0])
     assert plain["num_images"] == ours["num_images"] == 200

@@ -129,6 +129,28 @@ def whole_epochs(folder: Path) -> dict[str, Any]:
     return found
 
 
+def warm(folder: Path) -> dict[str, Any]:
+    """Runs of the benchmark for GPUs, and what the second of their seeds comes to in a training by itself."""
+    from tinysight.benchmarks.warm_training import warm_training
+    from tinysight.recipe import load_recipe, to_toml
+
+    data = small_data()
+    archive, path = folder / "stripes.npz", folder / "warm.toml"
+    pixels, labels = (data.train.images, data.test.images), (data.train.labels, data.test.labels)
+    np.savez(archive, x_train=pixels[0], y_train=labels[0], x_test=pixels[1], y_test=labels[1])
+    recipe = make_recipe(
+        {
+            "model": "fast", "widths": [8], "stem_filters": 4, "batch_size": 12, "epochs": 6, "flip": "alternating",
+            "translate": 1, "loss": "categorical_crossentropy", "schedule": "triangular", "optimizer": "muon",
+            "flip_predictions": True, "validation": "none", "learning_rate": 0.1, "kernel_rate": 0.1,
+        }
+    )  # fmt: skip
+    path.write_text(to_toml(recipe, "made for a test"), encoding="utf-8")
+    found = warm_training(str(path), str(archive), 2)
+    own = load_recipe(str(path)).replace(seed=1, data=str(archive))
+    return {**found, "alone": train(own, data, out=folder / "alone", settings=Settings(quiet=True, report=False))}
+
+
 class Interrupt(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, epoch: int) -> None:
         super().__init__()
@@ -158,6 +180,7 @@ def main(folder: Path) -> None:
                 "weighted": weighted_losses(),
                 "resumed": resumed(folder),
                 "whole_epochs": whole_epochs(folder),
+                "warm": warm(folder),
             }
         )
     )

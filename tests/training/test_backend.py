@@ -34,13 +34,13 @@ def test_numbers_that_are_none(text: str) -> None:
 class TestName:
     def test_the_variable_decides(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-        monkeypatch.setattr(backend, "_jax_sees_gpu", lambda: True)
+        monkeypatch.setattr(backend, "jax_sees_gpu", lambda: True)
         assert backend._backend_name("auto") == "tensorflow"
 
     @pytest.mark.parametrize(("sees", "expected"), [(True, "jax"), (False, "tensorflow")])
     def test_jax_where_it_sees_a_gpu(self, sees: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("KERAS_BACKEND", raising=False)
-        monkeypatch.setattr(backend, "_jax_sees_gpu", lambda: sees)
+        monkeypatch.setattr(backend, "jax_sees_gpu", lambda: sees)
         assert backend._backend_name("auto") == backend._backend_name("gpu") == expected
         assert backend._backend_name("cpu") == "tensorflow"
 

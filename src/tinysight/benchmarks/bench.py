@@ -43,11 +43,17 @@ class Bench:
     run: Callable[[Sequence[str]], Done] = run_process
     num_runs: int = field(default=0, init=False)
 
-    def archive(self, name: str) -> Path:
-        """The data set as the plain programs read it: .npz with x_train, y_train, x_test, y_test, as keras.datasets."""
-        path = self.folder / f"{name}.npz"
+    def archive(self, name: str, num_train: int | None = None) -> Path:
+        """The data set as the plain programs read it: .npz with x_train, y_train, x_test, y_test, as keras.datasets.
+
+        Args:
+            name: of the catalogue.
+            num_train: training images, evenly spread; None for all.
+        """
+        counts = (REHEARSAL_TRAIN, REHEARSAL_TEST) if self.rehearse else (num_train, None)
+        path = self.folder / (f"{name}.npz" if counts == (None, None) else f"{name}-{counts[0]}.npz")
         if not path.exists():
-            lay_out(name, self.data_dir, path, self.rehearse)
+            lay_out(name, self.data_dir, path, *counts)
         return path
 
     def plain(self, script: str, *words: object) -> Done:
@@ -59,13 +65,20 @@ class Bench:
         return self.run([sys.executable, "-m", f"tinysight.benchmarks.{name}", *map(str, words)])
 
     def train(
-        self, recipe: str, data: str, seed: int, *, epochs: int | None = None, report: bool = False, **fields: object
+        self,
+        recipe: str,
+        data: str | Path,
+        seed: int,
+        *,
+        epochs: int | None = None,
+        report: bool = False,
+        **fields: object,
     ) -> tuple[Run, Done]:
         """Runs `tinysight train`, without its report unless asked for.
 
         Args:
             recipe: by name.
-            data: name of the recipe's data set.
+            data: name of the recipe's data set, or an archive.
             seed: of everything.
             epochs: instead of the recipe's.
             report: whether with the report page, as `tinysight train` does by default.
@@ -74,12 +87,13 @@ class Bench:
         self.num_runs += 1
         run = Run(self.folder / f"{recipe}-{self.num_runs}")
         words = ["train", recipe, "--json", "--device", "cpu", "--seed", seed, "--out", run.folder]
-        if self.rehearse:
-            words += ["--data", self.archive(data)]
-            fields = {**fields, "steps": "none"}
-            epochs = min(epochs or 1, 2)
+        if isinstance(data, Path) or self.rehearse:
+            words += ["--data", data if isinstance(data, Path) else self.archive(data)]
         elif self.data_dir is not None:
             words += ["--data-dir", self.data_dir]
+        if self.rehearse:
+            fields = {**fields, "steps": "none"}
+            epochs = min(epochs or 1, 2)
         words += [] if report else ["--no-report"]
         words += [] if epochs is None else ["--epochs", epochs]
         for key, value in fields.items():
@@ -107,8 +121,10 @@ def plain_scripts() -> Path:
     )
 
 
-def lay_out(name: str, data_dir: str | None, path: Path, few: bool) -> None:
-    """Writes a data set of the catalogue as keras.datasets would return it.
+def lay_out(
+    name: str, data_dir: str | None, path: Path, num_train: int | None = None, num_test: int | None = None
+) -> None:
+    """Writes a data set of the catalogue, or so many of its images, as keras.datasets would return it.
 
     Raises:
         DataError: as `tinysight.data.catalog.load`.
@@ -119,9 +135,9 @@ def lay_out(name: str, data_dir: str | None, path: Path, few: bool) -> None:
 
     data = catalog.load(name, data_dir)
     arrays: dict[str, Any] = {}
-    for split, images, count in (("train", data.train, REHEARSAL_TRAIN), ("test", data.test, REHEARSAL_TEST)):
+    for split, images, count in (("train", data.train, num_train), ("test", data.test, num_test)):
         # Evenly spread, as some data sets are sorted by class.
-        chosen = np.linspace(0, len(images) - 1, count).astype(int) if few else slice(None)
+        chosen = slice(None) if count is None else np.linspace(0, len(images) - 1, count).astype(int)
         pixels, labels = images.images[chosen], images.labels[chosen].astype(np.uint8)
         # Grey images come without a channel axis, labels of colour images in a column.
         is_grey = pixels.shape[3] == 1

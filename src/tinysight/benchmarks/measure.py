@@ -35,15 +35,17 @@ class Measure:
         title: what is measured.
         against: what it is set against.
         goal: in words.
+        take: measures.
         recipes: shipped recipes that it trains.
         data: data sets of the catalogue that it needs.
-        take: measures; None for what needs a machine that is seldom at hand.
+        needs_gpu: whether it is of a GPU, and not of the processor.
     """
 
     name: str
     title: str
     against: str
     goal: str
+    take: Callable[[Bench], Outcome]
     recipes: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
-    take: Callable[[Bench], Outcome] | None = None
+    needs_gpu: bool = False

@@ -124,10 +124,10 @@ def _backend_name(kind: str) -> str:
                 f"KERAS_BACKEND is {wanted}, which is not installed: install it or unset KERAS_BACKEND"
             )
         return wanted
-    return "jax" if kind != "cpu" and _jax_sees_gpu() else "tensorflow"
+    return "jax" if kind != "cpu" and jax_sees_gpu() else "tensorflow"
 
 
-def _jax_sees_gpu() -> bool:
+def jax_sees_gpu() -> bool:
     """Whether JAX can use a GPU; JAX is imported only where a driver and its CUDA plugin are there."""
     has_driver = Path("/dev/nvidiactl").exists() or Path("/dev/nvidia0").exists()
     if not has_driver or importlib.util.find_spec("jax") is None:

@@ -1,7 +1,7 @@
 """Whole epochs as one program, on an accelerator that holds all the images: on JAX alone.
 
-Nothing is sent to the device but the order of an epoch, and no step is begun from Python: on a GPU a step of a small net
-takes less time than beginning it does. What a step computes is what it computes elsewhere, `Trainee.train_step`.
+Nothing is sent to the device but the order of an epoch, and no step is begun from Python: on a GPU a step of a small
+net takes less time than beginning it does. What a step computes is what it computes elsewhere, `Trainee.train_step`.
 """
 
 from __future__ import annotations

@@ -13,11 +13,12 @@ from tinysight.benchmarks.bench import Bench, plain_scripts
 from tinysight.benchmarks.machine import describe_machine, load
 from tinysight.benchmarks.measure import Measure, Outcome
 from tinysight.benchmarks.measures import MEASURES
-from tinysight.benchmarks.page import NOT_YET, machine_lines, new_page, with_machine, with_measure
+from tinysight.benchmarks.page import machine_lines, new_page, with_machine, with_measure
 from tinysight.data import catalog
 from tinysight.errors import DataUnavailableError, InvalidValueError, UnknownNameError
 from tinysight.files import write_text
 from tinysight.recipe import recipe_names
+from tinysight.training.backend import jax_sees_gpu
 
 Say = Callable[[str], None]
 # More than this share of the cores busy, and figures say as much about something else.
@@ -156,8 +157,8 @@ def _choose(names: Sequence[str], data_dir: str | None) -> tuple[list[Measure], 
 
 def _why_not(measure: Measure, data_dir: str | None) -> str:
     """Why a measure cannot be taken here; empty when it can."""
-    if measure.take is None:
-        return "it needs a GPU, and is not yet measured by this command"
+    if measure.needs_gpu and not jax_sees_gpu():
+        return "it needs a GPU that JAX sees"
     missing = [recipe for recipe in measure.recipes if recipe not in recipe_names()]
     if missing:
         return f"there is no recipe {', '.join(missing)}"
@@ -166,15 +167,14 @@ def _why_not(measure: Measure, data_dir: str | None) -> str:
 
 
 def _take(measure: Measure, bench: Bench, note: str) -> Taken:
-    if measure.take is None:
-        raise InvalidValueError(f"{measure.name}: {NOT_YET}")
     before = load()
     return Taken(measure=measure, command=_command(measure, bench), load=before, note=note, outcome=measure.take(bench))
 
 
 def _command(measure: Measure, bench: Bench) -> str:
     words = ["tinysight bench train", "--data-dir DATA" if bench.data_dir else "", f"--measure {measure.name}"]
-    words += [f"--seeds {bench.seeds}" if measure.name == "cifar10-94" else f"--rounds {bench.rounds}"]
+    if not measure.needs_gpu:
+        words += [f"--seeds {bench.seeds}" if measure.name == "cifar10-94" else f"--rounds {bench.rounds}"]
     return " ".join(filter(None, words))
 
 

@@ -1,0 +1,121 @@
+"""How near to its time a training with `--minutes` ends, and what it comes to.
+
+    python benchmarks/minutes.py --data cifar10 --data-dir DATA [--minutes 0.25 --minutes 1 ...]
+
+Runs `tinysight train --minutes M` as a whole process for each M and compares its wall time with M. What each run chose
+is read from the recipe that it recorded. The figures go into docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from own_section import put_section
+
+from tinysight.recipe import Recipe, load_recipe
+from tinysight.runs import Run
+
+MINUTES = (0.25, 0.5, 1.0, 2.0, 4.0)
+WANTED = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """One training by the clock.
+
+    Attributes:
+        minutes: that were asked for.
+        seconds: of the whole process.
+        accuracy: on the test split.
+        recipe: that it chose and recorded.
+    """
+
+    minutes: float
+    seconds: float
+    accuracy: float
+    recipe: Recipe
+
+    @property
+    def off(self) -> float:
+        """How much longer than asked for, as a share."""
+        return self.seconds / (60 * self.minutes) - 1
+
+
+def train(minutes: float, options: argparse.Namespace, folder: Path) -> Timed:
+    """Trains once, as a person would."""
+    run = Run(folder / f"{minutes:g}")
+    words = [
+        "train",
+        "--minutes",
+        minutes,
+        "--data",
+        options.data,
+        "--seed",
+        options.seed,
+        "--out",
+        run.folder,
+        "--json",
+    ]
+    words += ["--data-dir", options.data_dir] if options.data_dir else []
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "tinysight", *map(str, words)], stdout=subprocess.PIPE, encoding="utf-8", check=True
+    )
+    seconds = time.perf_counter() - started
+    accuracy = json.loads(done.stdout)["test_accuracy"]
+    return Timed(minutes=minutes, seconds=seconds, accuracy=accuracy, recipe=load_recipe(str(run.recipe)))
+
+
+def section(found: list[Timed], options: argparse.Namespace) -> list[str]:
+    """The lines of the page."""
+    asked = " ".join(f"--minutes {timed.minutes:g}" for timed in found)
+    note = f" {options.note}" if options.note else ""
+    lines = [
+        f"## Training by the clock: {options.data}",
+        f"`python benchmarks/minutes.py --data {options.data} {asked}`: `tinysight train --minutes M`, whole processes,"
+        f" report included, seed {options.seed}. Wanted: within {WANTED:.0%}.{note}",
+        "",
+        "| M | wall time | beside M | chosen: widths, convolutions a group | steps | test accuracy |",
+        "| ---: | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for timed in found:
+        widths = "-".join(map(str, timed.recipe.widths))
+        lines.append(
+            f"| {timed.minutes:g} | {timed.seconds:.1f} s | {100 * timed.off:+.1f} % |"
+            f" {widths}, {timed.recipe.group_convolutions} | {timed.recipe.steps:,} of {timed.recipe.batch_size} |"
+            f" {timed.accuracy:.2%} |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Trains for each M and writes the section."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="cifar10")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--minutes", type=float, action="append")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--note", default="", help="a sentence for the page, as which test images these are")
+    parser.add_argument("--print", action="store_true", help="print the section instead of writing it")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for minutes in options.minutes or MINUTES:
+            found.append(train(minutes, options, Path(folder)))
+            print(f"{minutes:g} min: {found[-1].seconds:.1f} s, {100 * found[-1].off:+.1f} %", file=sys.stderr)
+    lines = section(found, options)
+    if options.print:
+        print("\n".join(lines))
+    else:
+        put_section(f"minutes {options.data}", lines)
+
+
+if __name__ == "__main__":
+    main()
