@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import mmap
 import os
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tinysight.errors import DataError
 
 
 class StoredImages:
@@ -21,6 +24,7 @@ class StoredImages:
         pixels: uint8, (m, height, width, channels), a memory map.
         rows: int64 (n,), which of its rows these images are; None for all, in order.
         announce: told of the rows that are about to be read, as `open_rows` makes it; None where that gains nothing.
+        path: the file that is mapped, by which another process opens it; None where there is none to tell.
     """
 
     def __init__(
@@ -28,11 +32,19 @@ class StoredImages:
         pixels: NDArray[np.uint8],
         rows: NDArray[np.int64] | None = None,
         announce: Callable[[NDArray[np.int64]], None] | None = None,
+        path: Path | None = None,
     ) -> None:
         # As a plain array: a memory map's own indexing makes a map of every result, which costs as much again.
         self.pixels = pixels.view(np.ndarray)
         self.rows = np.arange(len(pixels), dtype=np.int64) if rows is None else rows
         self._announce = announce
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes where the pixels lie, not what they are."""
+        if self._path is None:
+            raise TypeError("images that are mapped from no known file cannot go to another process")
+        return _open_again, (self._path.resolve(), self.pixels.shape, self.rows)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,7 +88,7 @@ class StoredImages:
 
     def select(self, indices: Any) -> StoredImages:
         """The images at `indices` (anything numpy indexes with), still on disk."""
-        return StoredImages(self.pixels, self.rows[indices], self._announce)
+        return StoredImages(self.pixels, self.rows[indices], self._announce, self._path)
 
 
 def open_rows(path: Path, shape: tuple[int, ...]) -> StoredImages:
@@ -94,7 +106,7 @@ def open_rows(path: Path, shape: tuple[int, ...]) -> StoredImages:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     pixels = np.frombuffer(mapped, np.uint8).reshape(shape)
     if len(mapped) < _memory_bytes() // 2 or not hasattr(mmap, "MADV_WILLNEED"):
-        return StoredImages(pixels)
+        return StoredImages(pixels, path=path)
     # Reading ahead would fetch neighbours, which a random order does not want.
     mapped.madvise(mmap.MADV_RANDOM)
     length = len(mapped) // shape[0]
@@ -104,7 +116,19 @@ def open_rows(path: Path, shape: tuple[int, ...]) -> StoredImages:
             start = row * length // mmap.PAGESIZE * mmap.PAGESIZE
             mapped.madvise(mmap.MADV_WILLNEED, start, (row + 1) * length - start)
 
-    return StoredImages(pixels, announce=announce)
+    return StoredImages(pixels, announce=announce, path=path)
+
+
+def _open_again(path: Path, shape: tuple[int, ...], rows: NDArray[np.int64]) -> StoredImages:
+    """The images that another process sent, from the file that both see.
+
+    Raises:
+        DataError: when this machine does not see it.
+    """
+    if not path.is_file():
+        raise DataError(f"no images at {path} on {platform.node()}: expected a folder that every machine sees")
+    opened = open_rows(path, shape)
+    return StoredImages(opened.pixels, rows, opened._announce, path)
 
 
 def _memory_bytes() -> int:

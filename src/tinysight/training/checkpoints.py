@@ -83,7 +83,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 def _remove_old(folder: Path) -> None:
     paths = _paths(folder)
-    kept = {*paths[:NUM_KEPT], *[path for path in paths if _is_epochs_end(path)][:1]}
+    kept = {*paths[:NUM_KEPT], *[path for path in paths if is_epochs_end(path)][:1]}
     for path in set(paths) - kept:
         path.unlink(missing_ok=True)
     for path in folder.glob("checkpoint-*.sha256"):
@@ -100,7 +100,7 @@ def read_newest(folder: Path, *, at_epochs_end: bool = False) -> tuple[Checkpoin
     """
     damaged: list[Path] = []
     for path in _paths(folder):
-        if at_epochs_end and not _is_epochs_end(path):
+        if at_epochs_end and not is_epochs_end(path):
             continue
         if _is_whole(path):
             return _read(path), damaged
@@ -114,7 +114,8 @@ def _paths(folder: Path) -> list[Path]:
     return sorted((path for path in found if _NAME.fullmatch(path.name)), key=lambda path: path.name, reverse=True)
 
 
-def _is_epochs_end(path: Path) -> bool:
+def is_epochs_end(path: Path) -> bool:
+    """Whether the checkpoint of that name is one between two epochs."""
     name = _NAME.fullmatch(path.name)
     return name is not None and int(name[2]) == 0
 

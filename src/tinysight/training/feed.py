@@ -103,7 +103,7 @@ class Feed:
 
     def for_backend(self) -> Any:
         """What `fit` takes as x: a `tf.data.Dataset` on TensorFlow, a `PyDataset` elsewhere."""
-        return _tf_dataset(self) if keras.backend.backend() == "tensorflow" else _BatchSequence(self)
+        return _tf_dataset(self) if keras.backend.backend() == "tensorflow" else BatchSequence(self)
 
 
 def _tf_dataset(feed: Feed) -> Any:
@@ -135,7 +135,7 @@ def _tf_dataset(feed: Feed) -> Any:
     return dataset.prefetch(16).with_options(options)
 
 
-class _BatchSequence(keras.utils.PyDataset):
+class BatchSequence(keras.utils.PyDataset):
     """The same batches for backends that take NumPy arrays."""
 
     def __init__(self, feed: Feed) -> None:
@@ -147,8 +147,12 @@ class _BatchSequence(keras.utils.PyDataset):
     def num_batches(self) -> int:
         return self.feed.num_steps_left
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    def visited(self, index: int) -> NDArray[np.int64]:
+        """Which images batch `index` of the epoch visits, as in `Feed.order`."""
         if self.read_epoch != self.feed.epoch:
             self.read_epoch, self.read_order = self.feed.epoch, self.feed.order()
         size = self.feed.batch_size
-        return self.feed.look_up(self.read_order[index * size : (index + 1) * size])
+        return self.read_order[index * size : (index + 1) * size]
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+        return self.feed.look_up(self.visited(index))

@@ -34,6 +34,7 @@ from tinysight.training.history import Row
 from tinysight.training.optimizers import make_optimizer
 from tinysight.training.progress import Bar, progress_callback
 from tinysight.training.schedules import count_steps, learning_rates
+from tinysight.training.sharing import Share, SharedSequence, SharedTrainee
 from tinysight.training.trainee import Trainee, make_loss
 from tinysight.training.whole_epochs import OrderSequence, fits_the_device, put_on_device, steps_per_program
 
@@ -82,6 +83,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     adapt: bool = True,
     whole_epochs: bool | None = None,
+    share: Share | None = None,
 ) -> FitResult:
     """Trains `net` in place.
 
@@ -101,6 +103,7 @@ def fit(
         adapt: whether to fill what a net takes from its training images before it learns.
         whole_epochs: whether the images lie on the device and an epoch is one program, on JAX; None for where an
             accelerator has room for them. Not where a budget of time moves the learning rate.
+        share: this process's part of every batch, where several do each step together; None for all of it.
 
     Raises:
         TrainingStoppedError: when the loss is NaN or infinite.
@@ -111,8 +114,11 @@ def fit(
         adapt_to(net, recipe, train, rows)
     labels = train.labels if rows is None else train.labels[rows]
     trainee = compile_trainee(
-        recipe, net, feed.num_steps, budget, class_weights=class_weights(recipe, labels, train.num_classes)
-    )
+        recipe, net, feed.num_steps, budget, class_weights=class_weights(recipe, labels, train.num_classes),
+        shared=share is not None,
+    )  # fmt: skip
+    scored = _evaluation_feed(recipe, validation)
+    _share_steps(trainee, share, feed, scored)
     if budget is None and (fits_the_device(train) if whole_epochs is None else whole_epochs):
         put_whole_epochs(trainee, feed)
     writer, last = HistoryWriter(history_path), LastWholeEpoch()
@@ -132,8 +138,8 @@ def fit(
         for part in _parts(num_steps, feed.num_steps, resume) if budget is None else [Part(0, MANY_EPOCHS)]:
             feed.epoch, feed.skip, feed.stop = part.first, part.skip, part.stop
             trainee.fit(
-                feed.for_backend() if trainee.resident is None else OrderSequence(feed),
-                validation_data=_evaluation_feed(recipe, validation),
+                _batches(feed, share) if trainee.resident is None else OrderSequence(feed),
+                validation_data=_batches(scored, share),
                 initial_epoch=part.first,
                 epochs=part.end,
                 callbacks=listeners,
@@ -234,11 +240,21 @@ def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None =
     )
 
 
-def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Any:
+def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Feed | None:
     if images is None:
         return None
-    one_hot = recipe.loss == "categorical_crossentropy"
-    return Feed(images, batch_size=EVALUATION_BATCH, seed=None, one_hot=one_hot).for_backend()
+    return Feed(images, batch_size=EVALUATION_BATCH, seed=None, one_hot=recipe.loss == "categorical_crossentropy")
+
+
+def _share_steps(trainee: Trainee, share: Share | None, feed: Feed, scored: Feed | None) -> None:
+    if share is not None and isinstance(trainee, SharedTrainee):
+        trainee.set_feeds(share, feed, scored)
+
+
+def _batches(feed: Feed | None, share: Share | None) -> Any:
+    if feed is None:
+        return None
+    return feed.for_backend() if share is None else SharedSequence(feed, share)
 
 
 def compile_trainee(
@@ -248,9 +264,10 @@ def compile_trainee(
     budget: TimeBudget | None = None,
     *,
     class_weights: NDArray[np.float32] | None = None,
+    shared: bool = False,
 ) -> Trainee:
-    """The compiled model that `fit` trains."""
-    trainee = Trainee(net, recipe, class_weights)
+    """The compiled model that `fit` trains; `shared` where several processes do each step together."""
+    trainee = (SharedTrainee if shared else Trainee)(net, recipe, class_weights)
     executed = IMAGES_PER_EXECUTION // recipe.batch_size if budget is None else budget.steps_per_execution
     executed = max(1, min(executed, steps_per_epoch))
     rates = None if budget is not None or recipe.schedule == "constant" else learning_rates(recipe, steps_per_epoch)
