@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from tinysight.cli.common import data_dir_option, json_option, print_json, say
+from tinysight.cli.common import (
+    check_workers,
+    cluster_option,
+    data_dir_option,
+    json_option,
+    print_json,
+    say,
+    workers_option,
+)
 from tinysight.errors import InvalidValueError
 
 # Options that are fields of the recipe.
 if TYPE_CHECKING:
     from tinysight.recipe import Recipe
-    from tinysight.verbs.train import LivePage, Settings
+    from tinysight.verbs.train import Cluster, LivePage, Settings
 
 SHORTCUTS = ("data", "model", "epochs", "batch_size", "learning_rate", "seed")
 
@@ -40,6 +48,9 @@ def known_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option("--minutes", type=click.FloatRange(0.05), help="Train the best net that fits into so much time.")
 @click.option("--out", type=click.Path(), help="The run folder; without it, a new one under runs/.")
 @click.option("--device", default="auto", show_default=True, callback=known_device, help="auto, cpu, gpu or gpu:N.")
+@cluster_option
+@workers_option
+@click.option("--storage", metavar="PLACE", help="Where checkpoints of a cluster go: a shared folder, or s3://...")
 @click.option("--resume", type=click.Path(), metavar="RUN", help="Go on with a training that was interrupted.")
 @click.option("--from", "start", type=click.Path(), metavar="RUN", help="Begin with the weights of a finished run.")
 @click.option(
@@ -82,7 +93,7 @@ def train(
         checkpoint_minutes=options["checkpoint_minutes"], minutes=options["minutes"], start=options["start"],
         started=(ctx.obj or {}).get("started"), profile=options["profile"],
         tensorboard=_checked_tensorboard(options["tensorboard"], recipe), live=_live_page(ctx, options["live"]),
-        say=note,
+        cluster=_cluster(ctx, options), say=note,
     )  # fmt: skip
     if options["resume"] is not None:
         _refuse_changes(ctx)
@@ -123,11 +134,31 @@ def _live_page(ctx: click.Context, port: int | None) -> LivePage | None:
     return page
 
 
+def _cluster(ctx: click.Context, options: dict[str, Any]) -> Cluster | None:
+    """The cluster, connected until the command ends."""
+    check_workers(options["cluster"], options["workers"])
+    if options["cluster"] is None:
+        if options["storage"] is not None:
+            raise InvalidValueError(
+                "--storage is of a cluster's checkpoints: expected --cluster, as in --cluster local"
+            )
+        return None
+    from tinysight.verbs import train as verb
+
+    for name in ("minutes", "live", "tensorboard"):
+        if options[name] is not None:
+            raise InvalidValueError(f"--{name} and --cluster exclude each other: the net trains in other processes")
+    cluster: Cluster = ctx.with_resource(
+        verb.connected(options["cluster"], options["workers"], storage=options["storage"], device=options["device"])
+    )
+    return cluster
+
+
 def _refuse_changes(ctx: click.Context) -> None:
     """A resumed training is the one that was begun: what would change it is refused."""
     kept = {
         "resume", "data_dir", "device", "quiet", "as_json", "no_report", "save_json", "checkpoint_minutes", "live",
-        "tensorboard",
+        "tensorboard", "cluster", "workers",
     }  # fmt: skip
     given = ctx.get_parameter_source
     for name in ctx.params.keys() - kept:

@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from tinysight.cli.common import data_dir_option, json_option, print_json, say
+from tinysight.cli.common import (
+    check_workers,
+    cluster_option,
+    data_dir_option,
+    json_option,
+    print_json,
+    say,
+    workers_option,
+)
 from tinysight.cli.train import known_device
 from tinysight.errors import InvalidValueError
 
@@ -21,6 +29,8 @@ from tinysight.errors import InvalidValueError
 @click.option("--out", type=click.Path(), help="The search's folder; without it, a new one under runs/.")
 @click.option("--resume", type=click.Path(), metavar="FOLDER", help="Go on with a search, or join one that is running.")
 @click.option("--device", default="auto", show_default=True, callback=known_device, help="auto, cpu, gpu or gpu:N.")
+@cluster_option
+@workers_option
 @click.option("--quiet", is_flag=True, help="No line for each trial.")
 @json_option
 @click.pass_context
@@ -32,6 +42,12 @@ def tune(ctx: click.Context, /, recipe: str | None, assignments: tuple[str, ...]
     from tinysight.verbs import tune as verb
 
     loaded = _recipe(recipe, assignments, options)
+    check_workers(options["cluster"], options["workers"])
+    cluster = None
+    if options["cluster"] is not None:
+        cluster = ctx.with_resource(
+            verb.connected(options["cluster"], options["workers"], device=options["device"], shared_steps=False)
+        )
     result = verb.tune(
         loaded,
         num_trials=options["trials"],
@@ -40,6 +56,7 @@ def tune(ctx: click.Context, /, recipe: str | None, assignments: tuple[str, ...]
         resume=options["resume"],
         data_dir=options["data_dir"],
         device=options["device"],
+        cluster=cluster,
         say=(lambda text: None) if options["quiet"] else say,
     )
     if options["as_json"]:

@@ -107,8 +107,10 @@ def note_resumption(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
     return environment
 
 
-def words_after_interruption(run: Run) -> str:
-    """What is left when Ctrl-C came and no whole epoch can be kept."""
+def words_after_interruption(run: Run, on_cluster: bool = False) -> str:
+    """What is left when Ctrl-C came and no whole epoch can be kept, or the net is `on_cluster`."""
+    if on_cluster:
+        return f"interrupted: `tinysight train --resume {run.folder}` goes on from the last checkpoint, if there is one"
     if run.checkpoints.is_dir() and any(run.checkpoints.glob("checkpoint-*.npz")):
         return f"interrupted: `tinysight train --resume {run.folder}` goes on from the last checkpoint"
     return "interrupted before the first epoch was whole: nothing was kept"

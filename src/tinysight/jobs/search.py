@@ -24,6 +24,7 @@ from tinysight.files import read_json, write_json, write_text
 from tinysight.images import DataSet
 from tinysight.jobs.settings import Say
 from tinysight.jobs.space import Dimension, parse_space, read_space
+from tinysight.jobs.trial import TrialData, train_trial
 from tinysight.recipe import Recipe, load_recipe, to_toml
 from tinysight.runs import SearchFolder, create_run
 
@@ -128,7 +129,7 @@ def open_search(path: str | Path, data_dir: str | Path | None, say: Say) -> Sear
 
 
 @contextlib.contextmanager
-def _quiet_optuna() -> Iterator[None]:
+def quiet_optuna() -> Iterator[None]:
     """Optuna says what we say better, and calls what we use experimental."""
     import optuna
 
@@ -143,7 +144,7 @@ def open_study(folder: SearchFolder) -> Any:
     import optuna
     from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 
-    with _quiet_optuna():
+    with quiet_optuna():
         storage = RDBStorage(
             f"sqlite:///{folder.study.resolve().as_posix()}",
             # Several processes write into one file, each for milliseconds.
@@ -174,16 +175,16 @@ def run_trials(search: Search, num_trials: int) -> Any:
     from tinysight.training.retracing import without_retracing_warnings
 
     study = open_study(search.folder)
-    with _quiet_optuna(), without_retracing_warnings():
+    with quiet_optuna(), without_retracing_warnings():
         while len(finished(study)) < num_trials:
-            study.sampler = _sampler(study, search.base.seed)
+            study.sampler = sampler_for(study, search.base.seed)
             study.optimize(lambda trial: _objective(trial, search), n_trials=1, catch=(TinysightError,))
-            _tell(search, study)
+            tell_outcome(search, study, _number_of_last(study))
             write_best(search, study)
     return study
 
 
-def _sampler(study: Any, seed: int) -> Any:
+def sampler_for(study: Any, seed: int) -> Any:
     """Draws depend on seed, trials so far and, where others draw at the same time, on the process: a search that goes
     on draws nothing twice."""
     import optuna
@@ -228,39 +229,30 @@ def _objective(trial: Any, search: Search) -> float:
 
 
 def _train(trial: Any, search: Search) -> float:
-    import keras
-
-    from tinysight.models.registry import build_training_net
-    from tinysight.training.augment import check_augmentation
-    from tinysight.training.fit import fit
     from tinysight.training.pruning import Pruning
 
     recipe = recipe_of_trial(search.base, search.space, trial.params)
-    check_augmentation(recipe, search.data.image_shape)
-    # The nets of earlier trials go, and this one is named and drawn as in a process of its own.
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(recipe.seed)
-    net = build_training_net(recipe, search.data.image_shape, len(search.data.class_names))
-    trial.set_user_attr("parameters", net.count_params())
-    result = fit(
-        recipe,
-        net,
-        search.split.images,
-        search.split.validation,
-        rows=search.split.train_indices,
-        history_path=search.folder.history(trial.number),
-        quiet=True,
-        callbacks=[Pruning(trial, recipe.metric)],
-    )
-    if result.interrupted:
-        raise KeyboardInterrupt
-    trial.set_user_attr("seconds", result.seconds)
-    return float(result.history[result.epoch_kept - 1][f"val_{recipe.metric}"])
+    data = TrialData(train=search.split.images, validation=search.split.validation, rows=search.split.train_indices)
+    pruning = Pruning(trial, recipe.metric)
+    outcome = train_trial(recipe, data, history_path=search.folder.history(trial.number), callbacks=[pruning])
+    trial.set_user_attr("parameters", outcome.num_parameters)
+    trial.set_user_attr("seconds", outcome.seconds)
+    return outcome.accuracy
 
 
-def _tell(search: Search, study: Any) -> None:
-    """A line about the trial that this process ended, and an end where nothing works."""
-    trial = max(study.get_trials(deepcopy=False), key=lambda trial: trial.datetime_complete or trial.datetime_start)
+def _number_of_last(study: Any) -> int:
+    """Of the trial that this process ended."""
+    trials = study.get_trials(deepcopy=False)
+    return int(max(trials, key=lambda trial: trial.datetime_complete or trial.datetime_start).number)
+
+
+def tell_outcome(search: Search, study: Any, number: int) -> None:
+    """A line about a trial that ended, and an end where nothing works.
+
+    Raises:
+        TrainingStoppedError: when the first trials all failed.
+    """
+    trial = study.get_trials(deepcopy=False)[number]
     values = ", ".join(f"{name} {_short(value)}" for name, value in trial.params.items())
     if trial.state.name == "FAIL":
         search.say(f"trial {trial.number}: failed, {trial.user_attrs.get(REASON, '')}  ({values})")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinysight.cluster.engine import Cluster
     from tinysight.live.following import LivePage
 
 Say = Callable[[str], None]
@@ -30,6 +31,7 @@ class Settings:
         tensorboard: where TensorBoard's event files go, in a folder named after the run; "" for the run folder, None
             for none.
         live: the page that follows the training, or None.
+        cluster: whose workers train the net, or None for this process.
         say: takes lines for a person.
     """
 
@@ -44,4 +46,5 @@ class Settings:
     callbacks: Sequence[Any] = ()
     tensorboard: str | Path | None = None
     live: LivePage | None = None
+    cluster: Cluster | None = None
     say: Say = lambda text: None

@@ -10,7 +10,7 @@ from tinysight.data.validation import TrainingSplit, split_for_training
 from tinysight.errors import DiskFullError, InvalidValueError, TrainingInterruptedError, TrainingStoppedError
 from tinysight.files import read_json, write_json, write_text
 from tinysight.images import DataSet
-from tinysight.jobs import going_on, starting
+from tinysight.jobs import going_on, on_cluster, starting
 from tinysight.jobs.by_clock import fit_into
 from tinysight.jobs.finish import finish
 from tinysight.jobs.inputs import header, headline, write_inputs
@@ -24,6 +24,7 @@ from tinysight.training.balance import balance_words
 if TYPE_CHECKING:
     from tinysight.training.budget import TimeBudget
     from tinysight.training.checkpoints import Checkpoint
+    from tinysight.training.fit import FitResult
     from tinysight.training.profiling import StepProfile
 
 
@@ -52,15 +53,13 @@ def train(
     Raises:
         TinysightError: for whatever a person can mend; see `tinysight.errors`.
     """
-    from tinysight.training.backend import choose_backend
-
     settings = settings or Settings()
     say = settings.say
     started = time.perf_counter() if settings.started is None else settings.started
     if out is not None:
         refuse_existing(out)
     importing = time.perf_counter()
-    choose_backend(device)
+    _choose_backend(device, settings)
     import_seconds = time.perf_counter() - importing
     from tinysight.models.precision import resolve_precision
     from tinysight.training.augment import check_augmentation, resolve_flip
@@ -86,6 +85,7 @@ def train(
     run = create_run(out, recipe.name)
     environment = describe_environment(recipe.seed) | {
         "minutes": settings.minutes, "started_from": origin, "step_profile": profile and profile.to_dict(),
+        "cluster": settings.cluster and on_cluster.describe(settings.cluster, run),
     }  # fmt: skip
     write_inputs(run, recipe, data, split, environment, data_dir)
     say(headline(recipe, data, split, net.count_params()))
@@ -128,8 +128,14 @@ def resume(
     run = going_on.open_unfinished(path)
     recipe, environment = load_recipe(str(run.recipe)), read_json(run.environment)
     data, split = going_on.same_data(run, recipe, data, data_dir)
-    going_on.choose_same_backend(environment, device, settings.say)
+    if settings.cluster is None:
+        going_on.choose_same_backend(environment, device, settings.say)
+    else:
+        on_cluster.check_backend(run, environment)
+        _choose_backend(device, settings)
+        environment["cluster"] = on_cluster.describe(settings.cluster, run, environment.get("cluster"))
     with going_on.alone_in(run), watched(run, recipe, split, settings) as settings:
+        on_cluster.fetch_checkpoint(run, environment.get("cluster"))
         checkpoint = going_on.read_checkpoint(run, settings.say)
         run.finished_marker.unlink(missing_ok=True)
         environment = going_on.note_resumption(run, environment)
@@ -137,6 +143,18 @@ def resume(
         if checkpoint is None and environment.get("started_from"):
             starting.start_again(environment["started_from"], net, recipe, data, split)
         return _fit_and_finish(run, recipe, data, split, net, environment, checkpoint, settings)
+
+
+def _choose_backend(device: str, settings: Settings) -> None:
+    if settings.cluster is None:
+        from tinysight.training.backend import choose_backend
+
+        choose_backend(device)
+        return
+    from tinysight.cluster import training
+
+    on_cluster.check_settings(settings)
+    training.choose_backend()
 
 
 def _build(recipe: Recipe, data: DataSet) -> Any:
@@ -160,27 +178,9 @@ def _fit_and_finish(
     budget: TimeBudget | None = None,
 ) -> dict[str, Any]:
     try:
-        from tinysight.training.fit import fit
-
-        result = fit(
-            recipe,
-            net,
-            split.images,
-            # Scoring it each epoch would take time from the budget; it is scored at the end.
-            None if budget else split.validation,
-            rows=split.train_indices,
-            # The first layers of a net that was trained before belong to what it was trained on.
-            adapt=not environment.get("started_from"),
-            history_path=run.history,
-            checkpoints=None if budget else run.checkpoints,
-            checkpoint_minutes=settings.checkpoint_minutes,
-            resume=checkpoint,
-            budget=budget,
-            quiet=settings.quiet,
-            callbacks=settings.callbacks,
-        )
+        result = _fit(run, recipe, split, net, environment, checkpoint, settings, budget)
     except (KeyboardInterrupt, TrainingInterruptedError):
-        raise TrainingInterruptedError(going_on.words_after_interruption(run)) from None
+        raise TrainingInterruptedError(going_on.words_after_interruption(run, settings.cluster is not None)) from None
     except DiskFullError as error:
         raise TrainingStoppedError(f"{error}, with `tinysight train --resume {run.folder}`") from None
     if budget is not None:
@@ -198,6 +198,45 @@ def _fit_and_finish(
     }
     write_json(run.environment, environment)
     return finish(run, recipe, data, split, net, environment, settings)
+
+
+def _fit(
+    run: Run,
+    recipe: Recipe,
+    split: TrainingSplit,
+    net: Any,
+    environment: dict[str, Any],
+    checkpoint: Checkpoint | None,
+    settings: Settings,
+    budget: TimeBudget | None,
+) -> FitResult:
+    from tinysight.training.fit import fit
+
+    shared: dict[str, Any] = {
+        "rows": split.train_indices, "history_path": run.history, "resume": checkpoint,
+        "checkpoint_minutes": settings.checkpoint_minutes,
+        # The first layers of a net that was trained before belong to what it was trained on.
+        "adapt": not environment.get("started_from"),
+    }  # fmt: skip
+    if settings.cluster is not None:
+        from tinysight.cluster.training import fit_on
+
+        return fit_on(
+            settings.cluster, recipe, net, split.images, split.validation, say=settings.say,
+            checkpoints=on_cluster.place_of_checkpoints(run, environment["cluster"]), **shared,
+        )  # fmt: skip
+    return fit(
+        recipe,
+        net,
+        split.images,
+        # Scoring it each epoch would take time from the budget; it is scored at the end.
+        None if budget else split.validation,
+        checkpoints=None if budget else run.checkpoints,
+        budget=budget,
+        quiet=settings.quiet,
+        callbacks=settings.callbacks,
+        **shared,
+    )
 
 
 def _profile(recipe: Recipe, data: DataSet, split: TrainingSplit) -> StepProfile:

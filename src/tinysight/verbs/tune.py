@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinysight.cluster.engine import Cluster, connected
 from tinysight.data.source import load_of_recipe
 from tinysight.files import read_json, write_text
 from tinysight.jobs import search as job
@@ -16,6 +17,8 @@ from tinysight.jobs.space import Dimension, read_space
 from tinysight.recipe import Recipe
 from tinysight.report.render import render
 from tinysight.report.search import SearchedField, SearchPage, Trial, search_page, trial_rows, value_text
+
+__all__ = ["Cluster", "Tuned", "connected", "page_of", "tune"]
 
 # With fewer whole trials the trees that importances come from have nothing to split.
 NUM_FOR_IMPORTANCE = 8
@@ -68,6 +71,7 @@ def tune(
     resume: str | Path | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
+    cluster: Cluster | None = None,
     say: Say = lambda text: None,
 ) -> Tuned:
     """Trains trials until there are `num_trials`, and writes the best recipe and a page about all of them.
@@ -80,13 +84,12 @@ def tune(
         resume: the folder of a search to go on with, or None.
         data_dir: where extracted archives lie.
         device: "auto", "cpu", "gpu" or "gpu:N".
+        cluster: whose workers train the trials, or None for this process.
         say: takes lines for a person.
 
     Raises:
         TinysightError: for whatever a person can mend; see `tinysight.errors`.
     """
-    from tinysight.training.backend import choose_backend
-
     job.check_count(num_trials)
     job.check_optuna()
     if resume is not None:
@@ -96,10 +99,9 @@ def tune(
         # A wrong space is told before data are loaded.
         read_space(space, recipe)
         search = job.begin(recipe, space, load_of_recipe(recipe, data_dir), out=out, data_dir=data_dir, say=say)
-    choose_backend(device)
     interrupted = False
     try:
-        study = job.run_trials(search, num_trials)
+        study = _run(search, num_trials, device, cluster)
     except KeyboardInterrupt:
         interrupted = True
         study = job.open_study(search.folder)
@@ -107,6 +109,17 @@ def tune(
     page = page_of(search, study)
     _write_page(search, page)
     return Tuned(search=search, page=page, interrupted=interrupted)
+
+
+def _run(search: Search, num_trials: int, device: str, cluster: Cluster | None) -> Any:
+    if cluster is not None:
+        from tinysight.jobs.search_workers import run_trials_on
+
+        return run_trials_on(cluster, search, num_trials)
+    from tinysight.training.backend import choose_backend
+
+    choose_backend(device)
+    return job.run_trials(search, num_trials)
 
 
 def page_of(search: Search, study: Any) -> SearchPage:

@@ -1,0 +1,94 @@
+"""Workers on a Ray cluster: processes that are placed together, and told from one another when they fail."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tinysight.cluster.engine import Cluster
+from tinysight.errors import TinysightError, TrainingStoppedError
+
+# How long places for all workers may take to be free: a machine that is restarted comes back in this time.
+PLACING_SECONDS = 600.0
+# How long the other workers get to tell their own errors after the first one failed, seconds.
+OTHERS_SECONDS = 2.0
+
+
+class WorkersDiedError(Exception):
+    """Workers that are gone, or lost one another; to be replaced."""
+
+
+@contextlib.contextmanager
+def placed(cluster: Cluster, worker: type, arguments: Sequence[tuple[Any, ...]]) -> Iterator[list[Any]]:
+    """A process for each of `arguments`, with an instance of the class `worker` in it, until the block ends.
+
+    They are spread over machines as far as there are several, GPUs apart: those of one machine are near one another.
+
+    Raises:
+        TrainingStoppedError: when the cluster has no room for them in ten minutes.
+    """
+    import ray
+    from ray.util.placement_group import placement_group, remove_placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    bundle = {"CPU": 1.0} if cluster.kind == "cpu" else {"CPU": 1.0, "GPU": 1.0}
+    group = placement_group([bundle] * len(arguments), strategy="SPREAD" if cluster.kind == "cpu" else "PACK")
+    workers: list[Any] = []
+    try:
+        if not group.wait(PLACING_SECONDS):
+            raise TrainingStoppedError(
+                f"the cluster at {cluster.address} had no room for {len(arguments)} workers in"
+                f" {PLACING_SECONDS / 60:g} minutes"
+            )
+        for place, own in enumerate(arguments):
+            # Questions are answered while work is done.
+            options = {
+                "num_cpus": 1, "num_gpus": bundle.get("GPU", 0), "max_concurrency": 2,
+                "scheduling_strategy": PlacementGroupSchedulingStrategy(group, place),
+            }  # fmt: skip
+            workers.append(ray.remote(worker).options(**options).remote(*own))
+        yield workers
+    finally:
+        for one in workers:
+            ray.kill(one)
+        remove_placement_group(group)
+
+
+def raise_failure(pending: Sequence[Any], first: BaseException) -> None:
+    """Raises what went wrong: a worker's own error rather than what that did to the others.
+
+    Args:
+        pending: what the other workers are still asked for.
+        first: the error that came first.
+
+    Raises:
+        TinysightError: what a worker says to a person.
+        WorkersDiedError: when workers died, or a step failed because others did.
+        BaseException: a bug, as it is.
+    """
+    import ray
+
+    errors = [first]
+    done, _ = ray.wait(list(pending), num_returns=len(pending), timeout=OTHERS_SECONDS) if pending else ([], [])
+    for reference in done:
+        try:
+            ray.get(reference)
+        except Exception as error:
+            errors.append(error)
+    causes = [getattr(error, "cause", error) for error in errors]
+    for cause in causes:
+        if isinstance(cause, TinysightError):
+            raise cause from None
+    for found, cause in zip(errors, causes, strict=True):
+        if isinstance(found, ray.exceptions.RayTaskError) and type(cause).__name__ != "JaxRuntimeError":
+            raise found
+    raise WorkersDiedError("; ".join(sorted({_words(found) for found in errors}))) from None
+
+
+def _words(error: BaseException) -> str:
+    import ray
+
+    if isinstance(error, ray.exceptions.RayActorError):
+        return "a worker died"
+    return "a step failed: " + str(getattr(error, "cause", error)).strip().splitlines()[0][:200]

@@ -1,0 +1,44 @@
+"""What is refused before Ray is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--workers", 2), "--workers are of a cluster: expected --cluster, as in --cluster local"),
+        (("--cluster", "local"), "--cluster local: expected --workers, how many processes train on it"),
+        (("--cluster", "local", "--workers", 0), "--workers 0: expected 1 or more"),
+        (("--storage", "there"), "--storage is of a cluster's checkpoints: expected --cluster, as in --cluster local"),
+        (("--cluster", "local", "--workers", 2, "--minutes", 1), "--minutes and --cluster exclude each other"),
+        (("--cluster", "local", "--workers", 2, "--device", "gpu:1"), "--device gpu:1: on a cluster every worker"),
+        (("--cluster", "somewhere", "--workers", 2), "--cluster somewhere: expected local, auto, HOST:PORT or ray://"),
+        (("--cluster", "host:99999", "--workers", 2), "--cluster host:99999: expected local, auto, HOST:PORT or"),
+    ],
+    ids=str,
+)
+def test_refused(words: tuple[object, ...], text: str, command: Command, offline: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    status, out, error = command("train", "--data", "mnist-5k", *words)
+    assert (status, out) == (2, "")
+    assert error.startswith(f"tinysight: {text}")
+    assert len(error.splitlines()) == 1
+    assert not (offline / "runs").exists()
+
+
+def test_without_ray(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinysight.cluster import engine
+
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+    status, _, error = command("train", "--data", "mnist-5k", "--cluster", "local", "--workers", 2)
+    assert status == 2
+    assert error == (
+        "tinysight: --cluster needs the package ray, which is not installed: pip install 'tinysight[cluster]'\n"
+    )

@@ -1,0 +1,102 @@
+"""Checkpoints in a folder and in a place that only fsspec reaches: whole or absent, checked when read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinysight.cluster.storage import FolderStorage, RemoteStorage, Storage, open_storage
+from tinysight.errors import InvalidValueError
+from tinysight.training.checkpoints import Checkpoint, write_checkpoint
+
+fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+
+
+def checkpoint(epoch: int, step: int = 0) -> Checkpoint:
+    return Checkpoint(
+        epoch=epoch, step=step, seconds=1.0, learning_rate=0.1, history=[], variables=[np.full(3, epoch, np.float32)]
+    )
+
+
+@pytest.fixture(params=["folder", "file", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    if request.param == "memory":
+        fsspec.filesystem("memory").store.clear()
+        yield "memory://bucket/run"
+        fsspec.filesystem("memory").store.clear()
+    else:
+        yield str(tmp_path / "run") if request.param == "folder" else f"file://{tmp_path}/run"
+
+
+def write(storage: Storage, scratch: Path, *found: Checkpoint) -> None:
+    for one in found:
+        write_checkpoint(storage.folder(scratch), one)
+        storage.send()
+
+
+def names(place: str) -> list[str]:
+    files, root = fsspec.core.url_to_fs(place)
+    return sorted(Path(path).name for path in files.ls(root, detail=False))
+
+
+def test_the_newest_is_found_and_old_ones_go(place: str, tmp_path: Path) -> None:
+    storage = open_storage(place)
+    assert storage.newest(tmp_path / "none") is None
+    write(storage, tmp_path / "scratch", checkpoint(1), checkpoint(1, 5), checkpoint(1, 9), checkpoint(1, 12))
+    found = open_storage(place).newest(tmp_path / "read")
+    assert found is not None
+    assert (found.epoch, found.step, found.variables[0].tolist()) == (1, 12, [1, 1, 1])
+    kept = [f"checkpoint-000001-{step:08d}" for step in (0, 9, 12)]
+    assert names(place) == sorted(f"{name}{end}" for name in kept for end in (".npz", ".sha256"))
+
+
+def test_a_damaged_one_is_left_out(place: str, tmp_path: Path) -> None:
+    write(open_storage(place), tmp_path / "scratch", checkpoint(1), checkpoint(2))
+    files, root = fsspec.core.url_to_fs(place)
+    content = files.cat_file(f"{root}/checkpoint-000002-00000000.npz")
+    files.pipe_file(f"{root}/checkpoint-000002-00000000.npz", content[:-1])
+    found = open_storage(place).newest(tmp_path / "read")
+    assert found is not None
+    assert found.epoch == 1
+    assert "checkpoint-000002-00000000.npz" not in names(place)
+
+
+def test_a_broken_transfer_leaves_nothing_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.filesystem("memory").store.clear()
+    storage = RemoteStorage("memory://bucket/run")
+    write(storage, tmp_path / "scratch", checkpoint(1))
+
+    def half(source: str, target: str) -> None:
+        storage.files.pipe_file(target, Path(source).read_bytes()[:100])
+        raise OSError("connection lost")
+
+    monkeypatch.setattr(storage.files, "put_file", half)
+    with pytest.raises(OSError, match="connection lost"):
+        write(storage, tmp_path / "scratch", checkpoint(2))
+    assert [name for name in names("memory://bucket/run") if name.startswith("checkpoint-000002")] == []
+    found = RemoteStorage("memory://bucket/run").newest(tmp_path / "read")
+    assert found is not None
+    assert found.epoch == 1
+
+
+def test_signs(place: str) -> None:
+    storage = open_storage(place)
+    sign = storage.leave_sign()
+    assert open_storage(place).has_sign(sign)
+    assert not open_storage(place).has_sign("seen-other")
+    storage.remove_sign(sign)
+    assert not storage.has_sign(sign)
+
+
+def test_what_fsspec_does_not_know() -> None:
+    with pytest.raises(InvalidValueError, match=r"^--storage nowhere://bucket: Protocol not known"):
+        open_storage("nowhere://bucket")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidValueError, match=r"^nothing can be written to --storage "):
+        FolderStorage(tmp_path / "file" / "below").leave_sign()
