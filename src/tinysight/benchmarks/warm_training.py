@@ -148,20 +148,26 @@ def _in_batches(data: DataSet) -> tuple[Any, Any]:
     return pixels.reshape(-1, size, *data.image_shape), labels.reshape(-1, size)
 
 
-def warm_training(name: str, archive: str, num_runs: int, epochs: int | None = None) -> dict[str, Any]:
-    """Trains once to compile, then `num_runs` times; as the program prints it."""
+def compiled(name: str, archive: str, epochs: int | None = None) -> WarmTraining:
+    """A recipe, by name or path, and an archive, after a first training in which everything was compiled."""
     from tinysight.data.source import load_data
     from tinysight.models.precision import resolve_precision
     from tinysight.recipe import load_recipe
     from tinysight.training.augment import resolve_flip
-    from tinysight.training.backend import list_devices
 
     data = load_data(archive)
     recipe = resolve_flip(resolve_precision(load_recipe(name)), data.class_names)
     if epochs is not None:
         recipe = recipe.replace(epochs=epochs, steps=None)
     training = WarmTraining(recipe, data)
-    training.run(num_runs)
+    training.run(recipe.seed)
+    return training
+
+
+def timed_runs(training: WarmTraining, num_runs: int) -> dict[str, Any]:
+    """Trainings with the seeds 0, 1, ..., as the program prints them."""
+    from tinysight.training.backend import list_devices
+
     return {
         "device": list_devices()[-1].description,
         "parameters": training.net.count_params(),
@@ -179,8 +185,8 @@ def main(words: list[str]) -> None:
             del os.environ[name]
     os.environ["KERAS_BACKEND"] = "jax"
     choose_backend()
-    name, archive, *numbers = words
-    print(json.dumps(warm_training(name, archive, *map(int, numbers))))
+    name, archive, num_runs, *epochs = words
+    print(json.dumps(timed_runs(compiled(name, archive, *map(int, epochs)), int(num_runs))))
 
 
 if __name__ == "__main__":
