@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,6 +20,15 @@ FIXED = {
     "name", "description", "source", "published_accuracy", "parameters", "data", "image_size", "channels", "test_split",
     "group_by", "validation", "validation_split", "seed",
 }  # fmt: skip
+# The shipped space goes from a recipe's learning rate divided by this to that times this.
+RATE_FACTOR = 4
+# Fields that mean something to some recipes only, or are refused by the others.
+_MEANT_FOR: dict[str, Callable[[Recipe], bool]] = {
+    "kernel_rate": lambda recipe: recipe.optimizer == "muon",
+    "weight_decay": lambda recipe: recipe.optimizer in ("adamw", "sgd", "muon"),
+    "warmup": lambda recipe: recipe.schedule in ("triangular", "one_cycle"),
+    "label_smoothing": lambda recipe: recipe.loss == "categorical_crossentropy",
+}
 _KEYS = {"low", "high", "log", "step", "choices"}
 _EXPECTED = "low and high, with log or step where wanted, or choices"
 
@@ -83,7 +92,18 @@ def _shipped(recipe: Recipe) -> str:
             f"--space is missing: only model=fast has a space of its own, {recipe.name} has model={recipe.model};"
             " expected a TOML file of fields, each with low and high or choices"
         )
-    return (resources.files("tinysight") / "spaces" / "fast.toml").read_text(encoding="utf-8")
+    shipped = tomllib.loads((resources.files("tinysight") / "spaces" / "fast.toml").read_text(encoding="utf-8"))
+    space = {name: _around(getattr(recipe, name)) for name in ("learning_rate", "kernel_rate")} | shipped
+    meant = {name: limits for name, limits in space.items() if name not in _MEANT_FOR or _MEANT_FOR[name](recipe)}
+    return "\n".join(_section(name, limits) for name, limits in meant.items())
+
+
+def _around(rate: float) -> dict[str, Any]:
+    return {"low": float(f"{rate / RATE_FACTOR:.3g}"), "high": float(f"{rate * RATE_FACTOR:.3g}"), "log": True}
+
+
+def _section(name: str, limits: Mapping[str, Any]) -> str:
+    return f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in limits.items())
 
 
 def _read(path: Path) -> str:
