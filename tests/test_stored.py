@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tinysight import stored
+from tinysight.errors import DataError
 from tinysight.images import ImageSet
 from tinysight.stored import StoredImages, StoredNames, open_rows
 
@@ -47,6 +49,16 @@ def test_selections_stay_on_disk(images: StoredImages) -> None:
     assert isinstance(chosen, StoredImages)
     np.testing.assert_array_equal(np.asarray(chosen), PIXELS[[40, 9]])
     assert np.shares_memory(chosen.pixels, images.pixels)
+
+
+def test_another_process_opens_the_same_file(tmp_path: Path) -> None:
+    (tmp_path / "pixels").write_bytes(PIXELS.tobytes())
+    sent = pickle.dumps(open_rows(tmp_path / "pixels", PIXELS.shape).select([7, 3]))
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(np.asarray(pickle.loads(sent)), PIXELS[[7, 3]])
+    (tmp_path / "pixels").unlink()
+    with pytest.raises(DataError, match=r"^no images at .*pixels on .*: expected a folder that every machine sees$"):
+        pickle.loads(sent)
 
 
 def test_it_fits_an_image_set(images: StoredImages) -> None:

@@ -38,13 +38,13 @@ class StoredImages:
         self.pixels = pixels.view(np.ndarray)
         self.rows = np.arange(len(pixels), dtype=np.int64) if rows is None else rows
         self._announce = announce
-        self._path = path
+        self.path = path
 
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process goes where the pixels lie, not what they are."""
-        if self._path is None:
+        if self.path is None:
             raise TypeError("images that are mapped from no known file cannot go to another process")
-        return _open_again, (self._path.resolve(), self.pixels.shape, self.rows)
+        return _open_again, (self.path.resolve(), self.pixels.shape, self.rows)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -88,7 +88,7 @@ class StoredImages:
 
     def select(self, indices: Any) -> StoredImages:
         """The images at `indices` (anything numpy indexes with), still on disk."""
-        return StoredImages(self.pixels, self.rows[indices], self._announce, self._path)
+        return StoredImages(self.pixels, self.rows[indices], self._announce, self.path)
 
 
 def open_rows(path: Path, shape: tuple[int, ...]) -> StoredImages:

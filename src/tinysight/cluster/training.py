@@ -17,6 +17,7 @@ from tinysight.cluster.storage import Storage, open_storage
 from tinysight.cluster.worker import Task, Worker
 from tinysight.errors import InvalidValueError, TrainingStoppedError
 from tinysight.images import ImageSet
+from tinysight.native_output import without_native_stderr
 from tinysight.recipe import Recipe
 from tinysight.training.checkpoints import Checkpoint
 from tinysight.training.history import Row, write_history
@@ -44,6 +45,11 @@ def choose_backend() -> None:
     os.environ["KERAS_BACKEND"] = "jax"
     # A GPU of this machine belongs to its worker.
     backend.choose_backend("cpu")
+    import keras
+
+    # Keras imports TensorFlow here, which says at length which instructions it uses.
+    with without_native_stderr():
+        keras.utils.set_random_seed(0)
 
 
 def fit_on(
@@ -152,16 +158,18 @@ def _work(workers: list[Any], task: Task, shared: Any, checkpoint: Checkpoint | 
     """
     import ray
 
+    files = [str(path) for path in map(_file_of, (task.train, task.validation)) if path is not None]
     try:
         meeting_point = ray.get(workers[0].meeting_point.remote())
-        # Only the first one writes; but it may be on any machine the next time.
-        blind = sorted(set(ray.get([one.sees.remote(task.checkpoints, task.sign) for one in workers])) - {""})
+        # Of the checkpoints' place only the first one has need; but that may be on any machine the next time.
+        asked = [one.hidden_from_here.remote(task.checkpoints, task.sign, files) for one in workers]
+        hidden = {line for lines in ray.get(asked) for line in lines}
     except ray.exceptions.RayError as error:
         raise_failure([], error)
-    if blind:
+    if hidden:
         raise InvalidValueError(
-            f"{task.checkpoints} cannot be seen from {', '.join(blind)}: expected --storage with a place that all"
-            " machines see"
+            f"cannot be seen: {', '.join(sorted(hidden))}; expected places that all machines see,"
+            " --storage for checkpoints and TINYSIGHT_CACHE for images"
         )
     state = ray.put(checkpoint)
     pending = [one.train.remote(shared, meeting_point, state) for one in workers]
@@ -173,6 +181,12 @@ def _work(workers: list[Any], task: Task, shared: Any, checkpoint: Checkpoint | 
             except Exception as error:
                 raise_failure(pending, error)
         news.ask(workers[0])
+
+
+def _file_of(images: ImageSet | None) -> Path | None:
+    """The file that images are read from; None for those in memory."""
+    path: Path | None = None if images is None else getattr(images.images, "path", None)
+    return None if path is None else path.resolve()
 
 
 class News:

@@ -60,9 +60,11 @@ class Worker:
             free.bind(("", 0))
             return f"{ray.util.get_node_ip_address()}:{free.getsockname()[1]}"
 
-    def sees(self, checkpoints: str, sign: str) -> str:
-        """Empty if this machine sees the checkpoints' place, else the machine's name."""
-        return "" if open_storage(checkpoints).has_sign(sign) else socket.gethostname()
+    def hidden_from_here(self, checkpoints: str, sign: str, files: list[str]) -> list[str]:
+        """A line for each place that this machine does not see: that of the checkpoints, and files of images."""
+        places = [] if open_storage(checkpoints).has_sign(sign) else [checkpoints]
+        places += [file for file in files if not os.path.isfile(file)]
+        return [f"{place} from {socket.gethostname()}" for place in places]
 
     def history(self, known: int) -> list[dict[str, float]]:
         """The rows of the epochs after the first `known`, as far as they are done."""
