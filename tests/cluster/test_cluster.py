@@ -190,7 +190,7 @@ class TestTwoWorkers:
 
     def test_a_killed_worker_is_replaced(self, together: Training) -> None:
         assert (together.folder / "killed").exists()
-        assert "new workers go on after epoch 2, step 0" in together.errors
+        assert ": new workers go on after epoch 2, step 0\n" in together.errors
         counted = together.that_count()
         again = [step for step in together.steps if step is not counted[step.epoch, step.step, step.rank]]
         assert {(step.epoch, step.step) for step in again} >= {(2, step) for step in range(6)}

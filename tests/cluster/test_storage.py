@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import numpy as np
 import pytest
 
 from tinysight.cluster.storage import FolderStorage, RemoteStorage, Storage, open_storage
+from tinysight.cluster.worker import Worker
 from tinysight.errors import InvalidValueError
-from tinysight.training.checkpoints import Checkpoint, write_checkpoint
+from tinysight.jobs import on_cluster
+from tinysight.runs import Run
+from tinysight.training.checkpoints import Checkpoint, read_newest, write_checkpoint
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 
@@ -100,3 +104,28 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InvalidValueError, match=r"^nothing can be written to --storage "):
         FolderStorage(tmp_path / "file" / "below").leave_sign()
+
+
+def test_what_a_machine_does_not_see(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path / "run"))
+    sign = storage.leave_sign()
+    (tmp_path / "pixels").touch()
+    worker = Worker(0, 2)
+    here, nowhere = str(tmp_path / "run"), str(tmp_path / "other")
+    assert worker.hidden_from_here(here, sign, [str(tmp_path / "pixels")]) == []
+    assert worker.hidden_from_here(nowhere, sign, [f"{nowhere}/pixels"]) == [
+        f"{nowhere} from {socket.gethostname()}", f"{nowhere}/pixels from {socket.gethostname()}",
+    ]  # fmt: skip
+
+
+def test_a_run_that_is_resumed_gets_its_checkpoint_back(place: str, tmp_path: Path) -> None:
+    run = Run(tmp_path / "resumed")
+    on_cluster.fetch_checkpoint(run, None)
+    on_cluster.fetch_checkpoint(run, {"checkpoints": None})
+    on_cluster.fetch_checkpoint(run, {"checkpoints": place})
+    assert not run.checkpoints.exists()
+    write(open_storage(place), tmp_path / "scratch", checkpoint(1), checkpoint(2, 7))
+    on_cluster.fetch_checkpoint(run, {"checkpoints": place})
+    found, damaged = read_newest(run.checkpoints)
+    assert found is not None
+    assert (found.epoch, found.step, damaged) == (2, 7, [])

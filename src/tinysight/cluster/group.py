@@ -83,12 +83,8 @@ def raise_failure(pending: Sequence[Any], first: BaseException) -> None:
     for found, cause in zip(errors, causes, strict=True):
         if isinstance(found, ray.exceptions.RayTaskError) and type(cause).__name__ != "JaxRuntimeError":
             raise found
-    raise WorkersDiedError("; ".join(sorted({_words(found) for found in errors}))) from None
-
-
-def _words(error: BaseException) -> str:
-    import ray
-
-    if isinstance(error, ray.exceptions.RayActorError):
-        return "a worker died"
-    return "a step failed: " + str(getattr(error, "cause", error)).strip().splitlines()[0][:200]
+    if any(isinstance(found, ray.exceptions.RayActorError) for found in errors):
+        # The steps of the others failed because of that.
+        raise WorkersDiedError("a worker died") from None
+    words = str(causes[0]).strip() or type(causes[0]).__name__
+    raise WorkersDiedError(f"a step failed: {words.splitlines()[0][:200]}") from None
