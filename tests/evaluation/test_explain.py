@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from quadrants import SIDE, SQUARE, corners, quadrant_data, quadrants
+from whole_commands import QUICK_XLA
 
 from tinysight.errors import InvalidValueError
 from tinysight.evaluation.geometry import Axis, stretch
@@ -75,7 +76,7 @@ class TestHeatMaps:
         script = Path(__file__).with_name("heat_maps_on_jax.py")
         subprocess.run(
             [sys.executable, script, quadrant_run.keras_model, tmp_path / "images.npy", tmp_path / "maps.npy"],
-            env={**os.environ, "KERAS_BACKEND": "jax"},
+            env={**os.environ, **QUICK_XLA, "KERAS_BACKEND": "jax"},
             check=True,
         )
         np.testing.assert_allclose(np.load(tmp_path / "maps.npy"), heat_maps(quadrant_model, images).maps, atol=1e-3)

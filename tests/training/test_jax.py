@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from small_data import numbered_images, small_data
 from weighted_loss import weighted_losses
+from whole_commands import QUICK_XLA
 
 from tinysight.runs import Run
 
@@ -26,7 +27,7 @@ def on_jax(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     tests = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("backend_jax.py"), folder],
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(tests)},
+        env={**os.environ, **QUICK_XLA, "KERAS_BACKEND": "jax", "PYTHONPATH": str(tests)},
         capture_output=True,
         encoding="utf-8",
     )
