@@ -14,9 +14,7 @@ import argparse
 import dataclasses
 import json
 import os
-import platform
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -28,17 +26,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from own_section import put_section
 
-from tinysight.files import write_text
 from tinysight.runs import Run
 from tinysight.training.history import read_history
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- begin kill and resume -->", "<!-- end kill and resume -->"
-# Two nets: the fast one, with what it keeps besides weights (followed means, momentum), and one with dropout and random
-# augmentation that keeps its best epoch.
+# Two nets: the fast one, made narrower so that twenty kills take minutes, with what it keeps besides weights (followed
+# means, momentum), and one with dropout and random augmentation that keeps its best epoch.
 TRAININGS = {
-    "quick": ("quick",),
+    "quick with widths 32, 64, 128": ("quick", "--set", "widths=32,64,128"),
     "two-conv with dropout, shifts, mirroring and blanked squares, keep=best": (
         "two-conv", "--epochs", "2", "--set", "flip=random", "--set", "translate=3", "--set", "cutout=6",
         "--set", "layers=conv 16,pool,dropout 0.2,conv 32,pool,flatten,dense 64,dropout 0.5",
@@ -195,7 +191,6 @@ def write_section(records: list[dict[str, Any]], options: argparse.Namespace, fa
     told = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
     num_same = sum(not record["differences"] for record in records)
     lines = [
-        BEGIN,
         "## Killed and resumed",
         f"`python benchmarks/kill_and_resume.py --times {options.times} --each {options.each} --seed {options.seed}`:"
         f" {kinds.total()} times `kill -9` ({told}) on"
@@ -212,20 +207,7 @@ def write_section(records: list[dict[str, Any]], options: argparse.Namespace, fa
             f"| {record['training']} | {len(record['kills'])} times | {', '.join(record['differences']) or 'none'} |"
             f" {fact['seconds']:.0f} s, {100 * fact['accuracy']:.2f} % | {fact['checkpoint'] / 1e6:.1f} MB |"
         )
-    lines += ["", f"Measured with Python {platform.python_version()} on {_machine()}.", END]
-    section = "\n".join(lines)
-    page = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else "# Benchmarks\n"
-    if BEGIN in page:
-        page = re.sub(f"{BEGIN}.*?{END}", lambda _: section, page, flags=re.DOTALL)
-    else:
-        page = f"{page.rstrip()}\n\n{section}\n"
-    write_text(PAGE, page)
-
-
-def _machine() -> str:
-    from tinysight.training.backend import processor
-
-    return processor()
+    put_section("kill and resume", lines)
 
 
 if __name__ == "__main__":
