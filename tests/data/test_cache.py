@@ -102,7 +102,7 @@ def test_worker_processes_decode_the_same(folder: Path, small_limits: None, monk
     monkeypatch.setattr(picture_pool, "_CHUNK", 3)
     here = list(picture_pool.decode_all("files", folder, names, (20, 16, 3)))
     monkeypatch.setattr(picture_pool, "MIN_FOR_PROCESSES", 1)
-    monkeypatch.setattr(picture_pool, "_num_processors", lambda: 2)
+    monkeypatch.setattr(picture_pool, "num_cores", lambda: 2)
     there = list(picture_pool.decode_all("files", folder, names, (20, 16, 3)))
     assert [(part.start, part.stop, part.failed) for part in here] == [
         (part.start, part.stop, part.failed) for part in there

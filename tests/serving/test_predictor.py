@@ -12,7 +12,7 @@ from onnx_models import CLASS_NAMES, IMAGE_SHAPE, make_info, softmax_of, write_m
 
 from tinysight.errors import InvalidValueError, ModelError
 from tinysight.serving.model_info import METADATA_KEY, ModelInfo, from_json, to_json
-from tinysight.serving.predictor import Predictor
+from tinysight.serving.predictor import MANY_BATCHES, Predictor
 
 
 def random_images(num_images: int, shape: tuple[int, int, int] = IMAGE_SHAPE) -> np.ndarray:
@@ -85,6 +85,14 @@ class TestPredict:
     def test_batch_size_changes_nothing(self, predictor: Predictor, batch_size: int) -> None:
         images = random_images(10)
         np.testing.assert_allclose(predictor.predict(images, batch_size), predictor.predict(images), atol=1e-6)
+
+    @pytest.mark.parametrize("num_threads", [1, 2, 3])
+    def test_many_batches_on_several_threads(self, predictor: Predictor, num_threads: int) -> None:
+        """Every image in its place, the last batch a smaller one."""
+        several = Predictor(predictor.path, num_threads=num_threads)
+        images = random_images(4 * MANY_BATCHES + 3)
+        for _ in range(2):
+            np.testing.assert_allclose(several.predict(images, 4), predictor.predict(images), atol=1e-6)
 
     def test_strided_images(self, predictor: Predictor) -> None:
         images = random_images(6)

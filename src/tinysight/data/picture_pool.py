@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight.cores import num_cores
 from tinysight.data.picture_worker import Answer, answer
 from tinysight.data.pictures import Facts, reader
 from tinysight.errors import DataError
@@ -86,7 +87,7 @@ def facts_of_all(kind: str, base: Path, names: Sequence[str]) -> Iterator[Facts 
 
 
 def _answers(kind: str, base: Path, requests: Iterator[dict[str, Any]], num_pictures: int) -> Iterator[Answer]:
-    num_processes = min(_num_processors(), MAX_PROCESSES)
+    num_processes = min(num_cores(), MAX_PROCESSES)
     if num_pictures < MIN_FOR_PROCESSES or num_processes == 1:
         read = reader(kind, base)
         yield from (answer(request, read) for request in requests)
@@ -158,9 +159,3 @@ class _Worker:
             self._process.stdin.flush()
         except BrokenPipeError:
             raise DataError("a process that decodes images died; try again") from None
-
-
-def _num_processors() -> int:
-    # A container or taskset may allow fewer than the machine has.
-    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

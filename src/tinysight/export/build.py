@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight.cores import num_cores
 from tinysight.errors import ModelError
 from tinysight.export.formats import Wanted
 from tinysight.export.held_out import HeldOut
@@ -199,11 +199,6 @@ def open_exported(item: Wanted, path: Path, num_threads: int = 0) -> Any:
         model = path if item.format == "onnx" else next(path.rglob("*.onnx"))
         return Predictor(model, num_threads=threads).predict
     return None
-
-
-def num_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _place(item: Wanted, made: Path, folder: Path, parity: Parity) -> Export:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tinysight.cores import num_cores
 from tinysight.errors import InvalidValueError, UnknownNameError
 from tinysight.native_output import without_native_stderr
 
@@ -186,7 +187,7 @@ def _gpus(backend: str) -> list[str]:
 
 def processor() -> str:
     """The processor's name and how many of its cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = num_cores()
     return f"{_processor_model()}, {cores} {'core' if cores == 1 else 'cores'}"
 
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tinysight.export.build import Export, make_exports, num_cores, open_exported
+from tinysight.cores import num_cores
+from tinysight.export.build import Export, make_exports, open_exported
 from tinysight.export.formats import Wanted
 from tinysight.export.held_out import HeldOut, load_held_out
 from tinysight.export.timing import BATCH_SIZE, Timing, measure

@@ -137,7 +137,7 @@ def bench_service(
     Raises:
         RunError, DataError, ModelError: when the run, its data or its model cannot be had.
     """
-    from tinysight.export.build import num_cores
+    from tinysight.cores import num_cores
     from tinysight.export.held_out import load_held_out
     from tinysight.serving.predictor import load_predictor
     from tinysight.training.backend import processor

@@ -14,6 +14,7 @@ from tinysight.benchmarks.machine import describe_machine, load
 from tinysight.benchmarks.measure import Measure, Outcome
 from tinysight.benchmarks.measures import MEASURES
 from tinysight.benchmarks.page import machine_lines, new_page, with_machine, with_measure
+from tinysight.cores import num_cores
 from tinysight.data import catalog
 from tinysight.errors import DataUnavailableError, InvalidValueError, UnknownNameError
 from tinysight.files import write_text
@@ -186,8 +187,6 @@ def _warm_up(bench: Bench) -> None:
 
 
 def _warn(say: Say) -> None:
-    from tinysight.export.build import num_cores
-
     now = load()
     if now is not None and now > BUSY * num_cores():
         say(f"this machine is busy (load {now:g}): figures will be of that, too")
