@@ -35,6 +35,7 @@ class Trainee(keras.Model):
         self.net = net
         self.class_weights = class_weights
         self.resident: ResidentImages | None = None
+        self.train_function: Any
         self.scaling = scaling_layer(recipe.scaling)
         self.augment = Augment.from_recipe(recipe)
         # The first step whose loss was not finite, counted from 0; -1 while there was none. A variable, because steps

@@ -122,7 +122,8 @@ def program(train_step: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[..., 
         return {name: values[-1] for name, values in logs.items()}, state
 
     _register()
-    return jax.jit(run, donate_argnums=0)
+    compiled: Callable[..., tuple[dict[str, Any], Any]] = jax.jit(run, donate_argnums=0)
+    return compiled
 
 
 def train_function(model: keras.Model, images: ResidentImages) -> Callable[[Any, Iterator[Any]], tuple[Any, Any]]:
