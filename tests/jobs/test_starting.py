@@ -136,7 +136,7 @@ def test_the_command(base: Any, command: Command, offline: Path) -> None:
         offline / "new.npz", images=images.images, labels=images.labels, class_names=np.array(["bee", "cow", "ant"])
     )
     words = ("train", "--from", folder, "--data", "new.npz", "--epochs", 2, "--checkpoint-minutes", 0)
-    status, _, err = command(*words, "--out", "whole")
+    status, _, err = command(*words, "--out", "whole", *(["--no-report"] if name == "fast" else []))
     assert status == 0, err
     run = Run(offline / "whole")
     record = read_json(run.environment)["started_from"]
@@ -144,9 +144,9 @@ def test_the_command(base: Any, command: Command, offline: Path) -> None:
     assert read_json(run.data)["image_shape"] == [9, 9, 3]
     assert f"starting from {folder} (custom on stripes, model sha256 {record['digest'][:12]}): " in err
     assert "2 classes of the same name" in err
-    assert record["digest"][:12] in run.report.read_text(encoding="utf-8")
     if name == "fast":
         return
+    assert record["digest"][:12] in run.report.read_text(encoding="utf-8")
     # Stopped before its first checkpoint: what it began with is taken once more.
     for path in [*run.checkpoints.iterdir(), run.finished_marker, run.history]:
         path.unlink()

@@ -52,7 +52,7 @@ def test_killed_for_real(name: str, kinds: tuple[str, ...], pictures: Path, comm
         victim = Victim(begun if run.folder.exists() else (*words, "--out", str(run.folder)), run)
         victim.kill(kind, rng.uniform(0, 0.2))
     assert not run.is_finished
-    status, _, err = command("train", "--resume", run.folder, "--checkpoint-minutes", 0)
+    status, _, err = command("train", "--resume", run.folder, "--checkpoint-minutes", 0, "--no-report")
     assert status == 0, err
     assert "going on after epoch " in err
     assert differences(Run(offline / "whole"), run) == []
@@ -96,7 +96,7 @@ def test_a_full_disk_and_a_damaged_checkpoint(
         )  # fmt: skip
     damaged = run.checkpoints / names[1]
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    status, _, err = command("train", "--resume", "full")
+    status, _, err = command("train", "--resume", "full", "--no-report")
     assert status == 0
     assert f"{names[1]} is damaged: left out, going on from the one before it" in err.splitlines()
     assert "going on after epoch 1, step 0" in err.splitlines()
