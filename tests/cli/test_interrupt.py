@@ -22,7 +22,7 @@ def interrupted(cwd: Path, after: str, *words: object) -> tuple[int, str, str]:
     """(status, stdout, stderr) of a training that gets SIGINT at the first line on stderr that begins with `after`."""
     process = subprocess.Popen(
         arguments("train", *words), cwd=cwd, env=environment(cwd / "empty-cache"), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, encoding="utf-8",
+        stderr=subprocess.PIPE, encoding="utf-8", preexec_fn=_heed_sigint,
     )  # fmt: skip
     assert process.stderr is not None
     lines = []
@@ -33,6 +33,11 @@ def interrupted(cwd: Path, after: str, *words: object) -> tuple[int, str, str]:
             break
     out, err = process.communicate()
     return process.returncode, out, "".join(lines) + err
+
+
+def _heed_sigint() -> None:
+    """A shell starts what it runs in the background with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_after_a_whole_epoch(trained: Trained, tmp_path: Path) -> None:

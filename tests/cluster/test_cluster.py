@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small_data import stripes
-from whole_commands import arguments, environment
+from whole_commands import QUICK_XLA, arguments, environment
 
 from tinysight.runs import Run, SearchFolder
 from tinysight.training.history import read_history
@@ -62,7 +62,7 @@ def server() -> Iterator[dict[str, Any]]:
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"}, encoding="utf-8",
+        env={**os.environ, **QUICK_XLA, "JAX_PLATFORMS": "cpu"}, encoding="utf-8",
     )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -130,8 +130,8 @@ def recorded(folder: Path, command: list[str], backend: str | None = None) -> Tr
     (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
     shutil.copy(Path(__file__).with_name("recorded_net.py"), folder)
     done = subprocess.run(
-        command, cwd=folder, env=environment(folder / "cache") | ({"KERAS_BACKEND": backend} if backend else {}),
-        capture_output=True, encoding="utf-8",
+        command, cwd=folder, capture_output=True, encoding="utf-8",
+        env=environment(folder / "cache") | QUICK_XLA | ({"KERAS_BACKEND": backend} if backend else {}),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     files = [path for path in folder.glob("*.txt") if path.stem.isdecimal()]

@@ -57,20 +57,20 @@ def test_a_search_that_is_killed_and_goes_on(
     assert process.stderr is not None
     try:
         for line in process.stderr:
-            if line.startswith("trial 1: "):
+            if line.startswith("trial 0: "):
                 break
     finally:
         process.kill()
         process.communicate()
     folder = SearchFolder(offline / "search")
     before = job.finished(job.open_study(folder))
-    assert len(before) >= 2
+    assert len(before) >= 1
     assert not folder.report.exists()
     # What the dead process was at is given up at once, rather than after a minute.
     monkeypatch.setattr(job, "GIVEN_UP_AFTER", 1)
     monkeypatch.setattr(job, "SIGN_EVERY", 1)
     time.sleep(1.1)
-    wanted = len(before) + 3
+    wanted = len(before) + 2
     status, out, err = command("tune", "--resume", "search", "--trials", wanted, "--json")
     assert status == 0, err
     result = json.loads(out)

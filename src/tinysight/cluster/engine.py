@@ -63,6 +63,8 @@ def connected(
         place.remove_sign(place.leave_sign())
     # Ray reports its use to its makers unless it is told not to; it reads this when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Workers are what the machine is for: Ray would have them wait for everything else on it.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)

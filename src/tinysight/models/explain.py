@@ -43,7 +43,9 @@ def explain(net: keras.Model) -> list[tuple[str, str]]:
     for layer in net.layers:
         if isinstance(layer, layers.InputLayer):
             continue
-        before, after = tuple(layer.input.shape[1:]), tuple(layer.output.shape[1:])
+        # What is added is of one shape.
+        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+        before, after = tuple(inputs[0].shape[1:]), tuple(layer.output.shape[1:])
         shapes = f"{_shape(before)} -> {_shape(after)}"
         row = f"{layer.name} ({type(layer).__name__})  {shapes}  {layer.count_params():,} parameters"
         words = _WORDS.get(type(layer), _other)(layer, before, after)
@@ -136,6 +138,10 @@ def _batchnorm(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> s
     )
 
 
+def _added(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
+    return f"{len(layer.input)} images of {_shape(before)} are added, number by number. 0 parameters."
+
+
 def _other(layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> str:
     return f"{_shape(before)} to {_shape(after)}; {layer.count_params():,} parameters."
 
@@ -150,5 +156,6 @@ _WORDS: dict[type, Callable[[Any, tuple[int, ...], tuple[int, ...]], str]] = {
     layers.Dropout: _dropout,
     layers.LeakyReLU: _leaky,
     layers.BatchNormalization: _batchnorm,
+    layers.Add: _added,
     Maxout: _maxout,
 }
