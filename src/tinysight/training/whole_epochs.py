@@ -9,16 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.images import ImageSet
-
-if TYPE_CHECKING:
-    from tinysight.training.feed import Feed
+from tinysight.training.feed import BatchSequence, Feed
 
 # Of the device's memory: weights, gradients and what a step keeps of its batch need the rest.
 LARGEST_SHARE = 0.25
@@ -86,23 +84,11 @@ def steps_per_program(feed: Feed) -> int:
     return max(1, min(feed.num_steps, IMAGES_PER_PROGRAM // feed.batch_size))
 
 
-class OrderSequence(keras.utils.PyDataset):
+class OrderSequence(BatchSequence):
     """Which images each step visits, int32 (batch,), instead of the images: what `fit` takes as x."""
 
-    def __init__(self, feed: Feed) -> None:
-        super().__init__()
-        self.feed = feed
-        self.read_epoch, self.read_order = -1, np.zeros(0, np.int32)
-
-    @property
-    def num_batches(self) -> int:
-        return self.feed.num_steps_left
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.int32]]:
-        if self.read_epoch != self.feed.epoch:
-            self.read_epoch, self.read_order = self.feed.epoch, self.feed.order().astype(np.int32)
-        size = self.feed.batch_size
-        return (self.read_order[index * size : (index + 1) * size],)
+    def __getitem__(self, index: int) -> tuple[NDArray[np.int32]]:  # type: ignore[override]
+        return (self.visited(index).astype(np.int32),)
 
 
 def program(train_step: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[..., tuple[dict[str, Any], Any]]:
