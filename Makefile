@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Python compiles what it imports; compiling all of TensorFlow beforehand takes longer than the rest of the installation.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: train test check clean
 
@@ -22,12 +25,12 @@ $(BIN)/python:
 	  { echo "cannot make $(VENV): on Debian and Ubuntu, first run: apt install python3-venv" >&2; rm -rf $(VENV); exit 2; }
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(shell find src -name '*.py' -o -name '*.toml' -o -name '*.html' -o -name '*.css' -o -name '*.js') | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt .
+	$(BIN)/python $(INSTALL) .
 	@touch $@
 
 # Editable, so that the tests run what is in src/.
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python $(INSTALL) --editable ".[dev]"
 	@touch $@ $(VENV)/.installed
 
 clean:
