@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -65,3 +67,22 @@ def test_the_processor_is_first(keras_module: Any) -> None:
     first = list_devices()[0]
     assert (first.name, first.kind, first.backend, first.description) == ("cpu", "cpu", "tensorflow", processor())
     assert processor().endswith(("core", "cores"))
+
+
+def test_a_command_imports_keras_without_what_it_does_not_use() -> None:
+    """scikit-learn is there for whoever imports it afterwards, and so is the garbage collector."""
+    program = """
+import gc, sys
+from tinysight.training import backend
+if "own" in sys.argv:
+    backend.own_process()
+backend.choose_backend("cpu")
+found = "keras.src" in sys.modules, "sklearn" in sys.modules, gc.get_freeze_count() > 0, gc.isenabled()
+import sklearn.metrics
+print(*found)
+"""
+    found = {}
+    for whose in ("own", "a person's"):
+        done = subprocess.run([sys.executable, "-c", program, whose], capture_output=True, encoding="utf-8", check=True)
+        found[whose] = done.stdout.split()
+    assert found == {"own": ["True", "False", "True", "True"], "a person's": ["True", "True", "False", "True"]}

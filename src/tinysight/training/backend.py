@@ -55,7 +55,7 @@ def choose_backend(device: str = "auto") -> str:
         elif index is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
         os.environ["KERAS_BACKEND"] = _backend_name(kind)
-    with without_native_stderr(), warnings.catch_warnings():
+    with without_native_stderr(), warnings.catch_warnings(), _lean_import():
         warnings.simplefilter("ignore")
         import keras
     name: str = keras.backend.backend()
