@@ -34,7 +34,7 @@ def onnx_or_keras(
     from tinysight.serving.predictor import Predictor
 
     def with_keras(images: Any) -> Any:
-        return np.asarray(model.predict(images, batch_size=500, verbose=0), np.float32)
+        return np.asarray(model.predict(images, batch_size=64, verbose=0), np.float32)
 
     info = ModelInfo(
         class_names=data.class_names,

@@ -44,7 +44,7 @@ class Predictor:
         self._input_name = _check_input(self._session, self.info, self.path)
         self._output_name = _check_output(self._session, self.info, self.path)
 
-    def predict(self, images: NDArray[np.uint8], batch_size: int = 128) -> NDArray[np.float32]:
+    def predict(self, images: NDArray[np.uint8], batch_size: int = 32) -> NDArray[np.float32]:
         """Probabilities of every class.
 
         Args:
