@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 # What comes after training, apart from the forward pass, in times of the import of Keras, which is Python's own work,
 # too: saving, ONNX, figures and plots; and the report.
-FINISHING, REPORTING = 0.7, 0.55
+FINISHING, REPORTING = 1.2, 0.4
 # Where Keras was imported before, seconds; as measured on two cores.
-USUAL_IMPORT = 4.0
+USUAL_IMPORT = 3.5
 # At least so much of the time is for training, however slow the machine.
 LEAST_SHARE = 0.2
 
