@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 
 import pytest
@@ -32,3 +33,10 @@ def test_the_closest_name_is_named() -> None:
 
 def test_every_name_where_none_is_close() -> None:
     assert str(UnknownNameError("pet", "zzz", ["dog", "cat"])) == "unknown pet 'zzz': choose from: cat, dog"
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_from_another_process(kind: type[TinysightError]) -> None:
+    error = kind("pet", "zzz", ["dog"]) if issubclass(kind, UnknownNameError) else kind("expected a dog")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (kind, str(error))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class TinysightError(Exception):
@@ -41,6 +42,10 @@ class UnknownNameError(TinysightError):
         close = difflib.get_close_matches(name, self.choices, n=1, cutoff=0.5)
         hint = f"did you mean '{close[0]}'?" if close else f"choose from: {', '.join(self.choices)}"
         super().__init__(f"unknown {kind} '{name}': {hint}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From another process it comes as it was; Python itself would make it of its text alone."""
+        return type(self), (self.kind, self.name, self.choices)
 
 
 class InvalidValueError(TinysightError):
