@@ -47,6 +47,23 @@ def test_the_same_bits_as_in_memory(keras_module: Any, tmp_path: Path) -> None:
     assert weights[0] == weights[1]
 
 
+def test_an_accelerator_gets_them_in_parts(keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax", reason="JAX is not installed")
+    from tinysight.training import whole_epochs
+    from tinysight.training.feed import Feed
+
+    def refuse(*words: Any, **more: Any) -> None:
+        raise AssertionError("all images came into memory")
+
+    images = stripes(90)
+    stored = on_disk(images, tmp_path)
+    monkeypatch.setattr(whole_epochs, "BYTES_PER_PART", images.images[:20].nbytes)
+    monkeypatch.setattr(StoredImages, "__array__", refuse)
+    resident = whole_epochs.put_on_device(Feed(stored, batch_size=16, seed=0, one_hot=False))
+    np.testing.assert_array_equal(resident.pixels, images.images)
+    np.testing.assert_array_equal(resident.labels, images.labels)
+
+
 def anonymous_megabytes() -> float:
     """What is resident apart from files: pages of files are in the cache and go when memory is needed."""
     (line,) = [line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("RssAnon")]

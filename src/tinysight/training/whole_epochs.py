@@ -20,6 +20,8 @@ from tinysight.training.feed import BatchSequence, Feed
 
 # Of the device's memory: weights, gradients and what a step keeps of its batch need the rest.
 LARGEST_SHARE = 0.25
+# Images on disk are sent so much at a time.
+BYTES_PER_PART = 1 << 28
 # Ctrl-C and checkpoints wait for a program's end.
 IMAGES_PER_PROGRAM = 2_000_000
 
@@ -72,11 +74,23 @@ def put_on_device(feed: Feed) -> ResidentImages:
 
     images = feed.images
     return ResidentImages(
-        jax.device_put(np.asarray(images.images)),
+        _send(images.images),
         jax.device_put(np.asarray(images.labels, np.int32)),
         images.num_classes,
         feed.one_hot,
     )
+
+
+def _send(pixels: Any) -> Any:
+    """Images on disk in parts that are joined on the device: in memory all of them may have no room."""
+    import jax
+    import jax.numpy as jnp
+
+    if isinstance(pixels, np.ndarray):
+        return jax.device_put(pixels)
+    each = max(1, BYTES_PER_PART * len(pixels) // pixels.nbytes)
+    starts = range(0, len(pixels), each)
+    return jnp.concatenate([jax.device_put(pixels[start : start + each]).block_until_ready() for start in starts])
 
 
 def steps_per_program(feed: Feed) -> int:
