@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinysight.cluster.storage import FolderStorage, RemoteStorage, Storage, open_storage
+from tinysight.cluster.storage import FolderStorage, RemoteStorage, Storage, found_from_everywhere, open_storage
 from tinysight.cluster.worker import Worker
 from tinysight.errors import InvalidValueError
 from tinysight.jobs import on_cluster
@@ -78,12 +78,29 @@ def test_a_broken_transfer_leaves_nothing_under_its_name(tmp_path: Path, monkeyp
         raise OSError("connection lost")
 
     monkeypatch.setattr(storage.files, "put_file", half)
-    with pytest.raises(OSError, match="connection lost"):
+    with pytest.raises(InvalidValueError, match=r"^nothing can be written to --storage memory://.*: connection lost$"):
         write(storage, tmp_path / "scratch", checkpoint(2))
     assert [name for name in names("memory://bucket/run") if name.startswith("checkpoint-000002")] == []
+    assert any(name.startswith(".partial-") for name in names("memory://bucket/run"))
     found = RemoteStorage("memory://bucket/run").newest(tmp_path / "read")
     assert found is not None
     assert found.epoch == 1
+    assert not any(name.startswith(".partial-") for name in names("memory://bucket/run"))
+
+
+def test_a_place_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = RemoteStorage("memory://bucket/run")
+
+    def refuse(*words: object, **more: object) -> None:
+        raise PermissionError("403: not yours\nand more")
+
+    for name in ("ls", "pipe_file", "rm_file"):
+        monkeypatch.setattr(storage.files, name, refuse)
+    reached = {"read from": lambda: storage.newest(tmp_path), "written to": storage.leave_sign}
+    for what, reach in (reached | {"removed from": lambda: storage.remove_sign("seen")}).items():
+        with pytest.raises(InvalidValueError) as stop:
+            reach()
+        assert str(stop.value) == f"nothing can be {what} --storage memory://bucket/run: 403: not yours"
 
 
 def test_signs(place: str) -> None:
@@ -98,6 +115,22 @@ def test_signs(place: str) -> None:
 def test_what_fsspec_does_not_know() -> None:
     with pytest.raises(InvalidValueError, match=r"^--storage nowhere://bucket: Protocol not known"):
         open_storage("nowhere://bucket")
+
+
+@pytest.mark.parametrize("place", ["", "s3://", "file://"])
+def test_no_place(place: str) -> None:
+    with pytest.raises(InvalidValueError, match=rf"^--storage '{place}' names no place: expected a folder, or a URL"):
+        open_storage(place)
+
+
+def test_a_folder_is_the_same_one_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (
+        found_from_everywhere("shared")
+        == found_from_everywhere(f"file://{tmp_path}/shared")
+        == str(tmp_path / "shared")
+    )
+    assert found_from_everywhere("s3://bucket/shared") == "s3://bucket/shared"
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

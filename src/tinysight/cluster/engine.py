@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tinysight.cluster.storage import open_storage
+from tinysight.cluster.storage import found_from_everywhere, open_storage
 from tinysight.errors import InvalidValueError
 from tinysight.native_output import without_native_stderr
 
@@ -56,6 +56,7 @@ def connected(
             nothing can be written to the storage.
     """
     _check(address, num_workers, device)
+    storage = None if storage is None else found_from_everywhere(storage)
     if shared_steps:
         check_backend()
     if storage is not None:

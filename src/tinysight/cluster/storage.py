@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import secrets
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +18,11 @@ _PARTIAL = ".partial-"
 
 
 class Storage(Protocol):
-    """Checkpoints in one place."""
+    """Checkpoints in one place.
+
+    Raises:
+        InvalidValueError: by all of it, when the place cannot be reached.
+    """
 
     def folder(self, scratch: Path) -> Path:
         """Where a worker writes them: the place itself, or `scratch`, from where `send` brings them there."""
@@ -38,8 +44,16 @@ class Storage(Protocol):
 
 
 def is_remote(place: str) -> bool:
-    """Whether `place` is a URL rather than a folder of a file system."""
-    protocol, separator, _ = place.partition("://")
+    """Whether `place` is a URL rather than a folder of a file system.
+
+    Raises:
+        InvalidValueError: when it is neither, as it names no place.
+    """
+    protocol, separator, name = place.partition("://")
+    if not (name if separator else place):
+        raise InvalidValueError(
+            f"--storage '{place}' names no place: expected a folder, or a URL as in s3://BUCKET/FOLDER"
+        )
     return bool(separator) and protocol not in ("file", "local")
 
 
@@ -47,11 +61,22 @@ def open_storage(place: str) -> Storage:
     """The checkpoints at `place`: a folder, file://FOLDER, or a URL that fsspec knows, as in s3://BUCKET/PATH.
 
     Raises:
-        InvalidValueError: when fsspec does not know it, or lacks a package for it.
+        InvalidValueError: when it names no place, fsspec does not know it, or lacks a package for it.
     """
-    if not is_remote(place):
-        return FolderStorage(Path(place.partition("://")[2] or place))
-    return RemoteStorage(place)
+    return RemoteStorage(place) if is_remote(place) else FolderStorage(_folder(place))
+
+
+def found_from_everywhere(place: str) -> str:
+    """`place`, with a folder named from the root on: workers stand in folders of their own.
+
+    Raises:
+        InvalidValueError: when it names no place.
+    """
+    return place if is_remote(place) else str(_folder(place).resolve())
+
+
+def _folder(place: str) -> Path:
+    return Path(place.partition("://")[2] if "://" in place else place)
 
 
 class FolderStorage:
@@ -106,7 +131,9 @@ class RemoteStorage:
         if self.scratch is None or not self.scratch.is_dir():
             return
         for path in sorted(self.scratch.glob("checkpoint-*.npz")):
-            if path.name not in self.sent:
+            if path.name in self.sent:
+                continue
+            with _told("written to", self.url):
                 # The digest first: a checkpoint without one would look damaged.
                 self._put(path.with_suffix(".sha256").name)
                 self._put(path.name)
@@ -130,26 +157,30 @@ class RemoteStorage:
 
     def newest(self, scratch: Path) -> Checkpoint | None:
         scratch.mkdir(parents=True, exist_ok=True)
-        for name in sorted(self._names("checkpoint-", ".npz"), reverse=True):
+        with _told("read from", self.url):
+            # What a worker was sending when it was killed.
+            for name in self._names(_PARTIAL, ""):
+                self._remove(name)
+            for name in sorted(self._names("checkpoint-", ".npz"), reverse=True):
+                found = self._fetch(name, scratch)
+                if found is not None:
+                    return found
+                self._remove(name)
+        return None
+
+    def _fetch(self, name: str, scratch: Path) -> Checkpoint | None:
+        """That checkpoint; None where it is damaged."""
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
             for each in (Path(name).with_suffix(".sha256").name, name):
                 with contextlib.suppress(FileNotFoundError):
-                    self.files.get_file(f"{self.root}/{each}", str(scratch / each))
-            found, damaged = read_newest(scratch)
-            if found is not None:
-                return found
-            for path in damaged:
-                path.unlink()
-                self._remove(path.name)
-        return None
+                    self.files.get_file(f"{self.root}/{each}", str(Path(folder) / each))
+            return read_newest(Path(folder))[0]
 
     def leave_sign(self) -> str:
         sign = _new_sign()
-        try:
+        with _told("written to", self.url):
             self.files.makedirs(self.root, exist_ok=True)
             self.files.pipe_file(f"{self.root}/{sign}", b"sign")
-        except Exception as error:
-            # Every file system has errors of its own.
-            raise InvalidValueError(f"nothing can be written to --storage {self.url}: {_first_line(error)}") from None
         return sign
 
     def has_sign(self, sign: str) -> bool:
@@ -157,7 +188,8 @@ class RemoteStorage:
         return bool(self.files.exists(f"{self.root}/{sign}"))
 
     def remove_sign(self, sign: str) -> None:
-        self._remove(sign)
+        with _told("removed from", self.url):
+            self._remove(sign)
 
     def _names(self, start: str, end: str) -> list[str]:
         self.files.invalidate_cache()
@@ -171,6 +203,15 @@ class RemoteStorage:
     def _remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.files.rm_file(f"{self.root}/{name}")
+
+
+@contextlib.contextmanager
+def _told(what: str, url: str) -> Iterator[None]:
+    """One line about whatever goes wrong: every file system has errors of its own."""
+    try:
+        yield
+    except Exception as error:
+        raise InvalidValueError(f"nothing can be {what} --storage {url}: {_first_line(error)}") from None
 
 
 def _file_system(url: str) -> tuple[Any, str]:
