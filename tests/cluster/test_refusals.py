@@ -18,6 +18,10 @@ Command = Callable[..., tuple[int, str, str]]
         (("--cluster", "local", "--workers", 0), "--workers 0: expected 1 or more"),
         (("--storage", "there"), "--storage is of a cluster's checkpoints: expected --cluster, as in --cluster local"),
         (("--cluster", "local", "--workers", 2, "--minutes", 1), "--minutes and --cluster exclude each other"),
+        (("--cluster", "local", "--workers", 2, "--live"), "--live and --cluster exclude each other"),
+        (("--cluster", "local", "--workers", 2, "--tensorboard"), "--tensorboard and --cluster exclude each other"),
+        (("--cluster", "local", "--workers", 2, "--profile"), "--profile and --cluster exclude each other"),
+        (("--cluster", "local", "--workers", 2, "--storage", ""), "--storage '' names no place: expected a folder"),
         (("--cluster", "local", "--workers", 2, "--device", "gpu:1"), "--device gpu:1: on a cluster every worker"),
         (("--cluster", "somewhere", "--workers", 2), "--cluster somewhere: expected local, auto, HOST:PORT or ray://"),
         (("--cluster", "host:99999", "--workers", 2), "--cluster host:99999: expected local, auto, HOST:PORT or"),
@@ -31,6 +35,14 @@ def test_refused(words: tuple[object, ...], text: str, command: Command, offline
     assert error.startswith(f"tinysight: {text}")
     assert len(error.splitlines()) == 1
     assert not (offline / "runs").exists()
+
+
+def test_another_place_for_a_training_that_is_resumed(command: Command, offline: Path) -> None:
+    words = ("--resume", "gone", "--cluster", "local", "--workers", 2, "--storage", "there")
+    assert command("train", *words)[::2] == (
+        2, "tinysight: storage cannot be changed when a training is resumed: leave it out\n",
+    )  # fmt: skip
+    assert not (offline / "there").exists()
 
 
 def test_without_ray(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

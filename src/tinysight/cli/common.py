@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinysight.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from tinysight.cluster.engine import Cluster
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout, words on stderr.")
 data_dir_option = click.option(
@@ -23,16 +26,28 @@ cluster_option = click.option(
 workers_option = click.option("--workers", type=int, metavar="N", help="Processes on the cluster.")
 
 
-def check_workers(cluster: str | None, workers: int | None) -> None:
-    """Address and number come together.
+def connect_cluster(ctx: click.Context, options: dict[str, Any], **more: Any) -> Cluster | None:
+    """The cluster of --cluster and --workers, connected until the command ends; None without them.
+
+    Args:
+        ctx: the command's.
+        options: with `cluster`, `workers` and `device`.
+        **more: as `tinysight.cluster.engine.connected` takes it.
 
     Raises:
-        InvalidValueError: when one comes alone.
+        InvalidValueError: when one of the two comes alone, or there is no such cluster.
     """
-    if cluster is None and workers is not None:
-        raise InvalidValueError("--workers are of a cluster: expected --cluster, as in --cluster local")
-    if cluster is not None and workers is None:
-        raise InvalidValueError(f"--cluster {cluster}: expected --workers, how many processes train on it")
+    address, num_workers = options["cluster"], options["workers"]
+    if address is None:
+        if num_workers is not None:
+            raise InvalidValueError("--workers are of a cluster: expected --cluster, as in --cluster local")
+        return None
+    if num_workers is None:
+        raise InvalidValueError(f"--cluster {address}: expected --workers, how many processes train on it")
+    from tinysight.cluster.engine import connected
+
+    cluster: Cluster = ctx.with_resource(connected(address, num_workers, device=options["device"], **more))
+    return cluster
 
 
 def say(text: str) -> None:

@@ -8,8 +8,8 @@ import click
 from click.core import ParameterSource
 
 from tinysight.cli.common import (
-    check_workers,
     cluster_option,
+    connect_cluster,
     data_dir_option,
     json_option,
     print_json,
@@ -18,11 +18,12 @@ from tinysight.cli.common import (
 )
 from tinysight.errors import InvalidValueError
 
-# Options that are fields of the recipe.
 if TYPE_CHECKING:
+    from tinysight.cluster.engine import Cluster
     from tinysight.recipe import Recipe
-    from tinysight.verbs.train import Cluster, LivePage, Settings
+    from tinysight.verbs.train import LivePage, Settings
 
+# Options that are fields of the recipe.
 SHORTCUTS = ("data", "model", "epochs", "batch_size", "learning_rate", "seed")
 
 
@@ -86,17 +87,19 @@ def train(
     """
     from tinysight.verbs import train as verb
 
+    if options["resume"] is not None:
+        _refuse_changes(ctx)
     quiet = options["quiet"]
     note = (lambda text: None) if quiet else say
+    cluster = _cluster(ctx, options)
     settings = verb.Settings(
         quiet=quiet, save_json=options["save_json"], report=not options["no_report"],
         checkpoint_minutes=options["checkpoint_minutes"], minutes=options["minutes"], start=options["start"],
         started=(ctx.obj or {}).get("started"), profile=options["profile"],
         tensorboard=_checked_tensorboard(options["tensorboard"], recipe), live=_live_page(ctx, options["live"]),
-        cluster=_cluster(ctx, options), say=note,
+        cluster=cluster, say=note,
     )  # fmt: skip
     if options["resume"] is not None:
-        _refuse_changes(ctx)
         summary = verb.resume(
             options["resume"], data_dir=options["data_dir"], device=options["device"], settings=settings
         )
@@ -136,22 +139,13 @@ def _live_page(ctx: click.Context, port: int | None) -> LivePage | None:
 
 def _cluster(ctx: click.Context, options: dict[str, Any]) -> Cluster | None:
     """The cluster, connected until the command ends."""
-    check_workers(options["cluster"], options["workers"])
-    if options["cluster"] is None:
-        if options["storage"] is not None:
-            raise InvalidValueError(
-                "--storage is of a cluster's checkpoints: expected --cluster, as in --cluster local"
-            )
-        return None
+    if options["cluster"] is None and options["storage"] is not None:
+        raise InvalidValueError("--storage is of a cluster's checkpoints: expected --cluster, as in --cluster local")
     from tinysight.verbs import train as verb
 
-    for name in ("minutes", "live", "tensorboard"):
-        if options[name] is not None:
-            raise InvalidValueError(f"--{name} and --cluster exclude each other: the net trains in other processes")
-    cluster: Cluster = ctx.with_resource(
-        verb.connected(options["cluster"], options["workers"], storage=options["storage"], device=options["device"])
-    )
-    return cluster
+    if options["cluster"] is not None:
+        verb.check_beside_cluster(options)
+    return connect_cluster(ctx, options, storage=options["storage"])
 
 
 def _refuse_changes(ctx: click.Context) -> None:

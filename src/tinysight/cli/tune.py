@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from tinysight.cli.common import (
-    check_workers,
     cluster_option,
+    connect_cluster,
     data_dir_option,
     json_option,
     print_json,
@@ -42,12 +42,6 @@ def tune(ctx: click.Context, /, recipe: str | None, assignments: tuple[str, ...]
     from tinysight.verbs import tune as verb
 
     loaded = _recipe(recipe, assignments, options)
-    check_workers(options["cluster"], options["workers"])
-    cluster = None
-    if options["cluster"] is not None:
-        cluster = ctx.with_resource(
-            verb.connected(options["cluster"], options["workers"], device=options["device"], shared_steps=False)
-        )
     result = verb.tune(
         loaded,
         num_trials=options["trials"],
@@ -56,7 +50,7 @@ def tune(ctx: click.Context, /, recipe: str | None, assignments: tuple[str, ...]
         resume=options["resume"],
         data_dir=options["data_dir"],
         device=options["device"],
-        cluster=cluster,
+        cluster=connect_cluster(ctx, options, shared_steps=False),
         say=(lambda text: None) if options["quiet"] else say,
     )
     if options["as_json"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,33 @@ from tinysight.errors import InvalidValueError, RunError
 from tinysight.jobs.settings import Settings
 from tinysight.runs import Run
 
+# What needs the net in the process that was started.
+NEED_THE_NET = ("minutes", "live", "tensorboard", "profile")
 
-def check_settings(settings: Settings) -> None:
+
+def check_beside_cluster(options: Mapping[str, Any]) -> None:
     """What needs the net in this process cannot be had with a net that is trained elsewhere.
 
+    Args:
+        options: by their names; None or False where they were not given.
+
     Raises:
-        InvalidValueError: when it is asked for.
+        InvalidValueError: when one of them was.
     """
-    needs = {
-        "--minutes": settings.minutes is not None,
-        "--profile": settings.profile,
-        "--live": settings.live is not None,
-        "--tensorboard": settings.tensorboard is not None,
-        "callbacks": bool(settings.callbacks),
-    }
-    for name, given in needs.items():
-        if given:
-            raise InvalidValueError(f"{name} and --cluster exclude each other: the net trains in other processes")
+    for name in NEED_THE_NET:
+        if options[name] is not None and options[name] is not False:
+            raise _excluded(f"--{name}")
+
+
+def check_settings(settings: Settings) -> None:
+    """As `check_beside_cluster`, a person's own callbacks too."""
+    check_beside_cluster(vars(settings))
+    if settings.callbacks:
+        raise _excluded("callbacks")
+
+
+def _excluded(name: str) -> InvalidValueError:
+    return InvalidValueError(f"{name} and --cluster exclude each other: the net trains in other processes")
 
 
 def check_backend(run: Run, environment: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The main job: data, net, training, evaluation and a run folder that every later verb reads."""
 
-from tinysight.cluster.engine import Cluster, connected
+from tinysight.jobs.on_cluster import check_beside_cluster
 from tinysight.jobs.seeds import train_seeds
 from tinysight.jobs.settings import Settings
 from tinysight.jobs.starting import recipe_of_start, with_shape_of
@@ -9,11 +9,10 @@ from tinysight.jobs.watching import check_tensorboard
 from tinysight.live.following import LivePage
 
 __all__ = [
-    "Cluster",
     "LivePage",
     "Settings",
+    "check_beside_cluster",
     "check_tensorboard",
-    "connected",
     "recipe_of_start",
     "resume",
     "train",

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinysight.cluster.engine import Cluster, connected
+from tinysight.cluster.engine import Cluster
 from tinysight.data.source import load_of_recipe
 from tinysight.files import read_json, write_text
 from tinysight.jobs import search as job
+from tinysight.jobs import study as studies
 from tinysight.jobs.search import Search
 from tinysight.jobs.settings import Say
 from tinysight.jobs.space import Dimension, read_space
 from tinysight.recipe import Recipe
 from tinysight.report.render import render
 from tinysight.report.search import SearchedField, SearchPage, Trial, search_page, trial_rows, value_text
-
-__all__ = ["Cluster", "Tuned", "connected", "page_of", "tune"]
 
 # With fewer whole trials the trees that importances come from have nothing to split.
 NUM_FOR_IMPORTANCE = 8
@@ -104,8 +103,10 @@ def tune(
         study = _run(search, num_trials, device, cluster)
     except KeyboardInterrupt:
         interrupted = True
-        study = job.open_study(search.folder)
+        study = studies.open_study(search.folder)
         say(f"interrupted: `tinysight tune --resume {search.folder.folder} --trials {num_trials}` goes on")
+    # Once more: another process may have written an older one last.
+    job.write_best(search, study)
     page = page_of(search, study)
     _write_page(search, page)
     return Tuned(search=search, page=page, interrupted=interrupted)
@@ -124,8 +125,8 @@ def _run(search: Search, num_trials: int, device: str, cluster: Cluster | None) 
 
 def page_of(search: Search, study: Any) -> SearchPage:
     """The records of a search's page, from Optuna's study."""
-    trials = [_trial(trial, search) for trial in job.finished(study)]
-    best = job.best_trial(study)
+    trials = [_trial(trial, search) for trial in studies.finished(study)]
+    best = studies.best_trial(study)
     found = search.base if best is None else job.recipe_of_trial(search.base, search.space, best.params)
     importances = _importances(study)
     fields = [_field(dimension, search.base, found, importances.get(dimension.name)) for dimension in search.space]
@@ -153,7 +154,7 @@ def _trial(trial: Any, search: Search) -> Trial:
         epochs=epochs,
         seconds=trial.user_attrs.get("seconds"),
         values=values,
-        reason=trial.user_attrs.get(job.REASON, ""),
+        reason=trial.user_attrs.get(studies.REASON, ""),
     )
 
 
