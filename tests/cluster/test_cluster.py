@@ -232,21 +232,38 @@ def run(cwd: Path, *words: object, **variables: str) -> subprocess.CompletedProc
     )
 
 
-def test_trials_on_both_workers(cluster: str, tmp_path: Path) -> None:
+MORTAL = """
+import contextlib, os, signal
+from pathlib import Path
+import keras
+
+def build(input_shape, num_classes):
+    with contextlib.suppress(FileExistsError):
+        Path(__file__).with_name("killed").open("x").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes)])
+"""
+
+
+def test_trials_on_two_workers_of_which_one_is_killed(cluster: str, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     images = stripes(120)
     np.savez(tmp_path / "stripes.npz", images=images.images, labels=images.labels)
     (tmp_path / "space.toml").write_text("[learning_rate]\nlow = 1e-4\nhigh = 0.1\nlog = true\n", encoding="utf-8")
+    (tmp_path / "mortal.py").write_text(MORTAL, encoding="utf-8")
     done = run(
-        tmp_path, "tune", "mnist-softmax", "--set", "epochs=2", "--data", "stripes.npz", "--space", "space.toml",
-        "--out", "search", "--trials", 4, "--cluster", cluster, "--workers", 2, "--json",
+        tmp_path, "tune", "mnist-softmax", "--set", "model=mortal.py:build", "--set", "epochs=2", "--data",
+        "stripes.npz", "--space", "space.toml", "--out", "search", "--trials", 4, "--cluster", cluster, "--workers", 2,
+        "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert re.search(r"^trial [01]: a worker died; it is begun again$", done.stderr, re.MULTILINE)
     result = json.loads(done.stdout)
     assert (result["num_trials"], result["num_failed"]) == (4, 0)
     folder = SearchFolder(tmp_path / "search")
     assert folder.best.is_file()
-    histories = [read_history(folder.history(number)) for number in range(4)]
+    histories = [read_history(path) for path in folder.history(0).parent.iterdir()]
+    assert len(histories) == 4
     assert max(rows[-1]["val_accuracy"] for rows in histories) == pytest.approx(result["best_validation_accuracy"])
 
 

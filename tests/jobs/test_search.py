@@ -17,6 +17,7 @@ from whole_commands import arguments, environment
 from tinysight.errors import TrainingStoppedError
 from tinysight.images import DataSet
 from tinysight.jobs import search as job
+from tinysight.jobs import study as studies
 from tinysight.recipe import load_recipe, make_recipe
 from tinysight.runs import SearchFolder
 from tinysight.training.history import read_history
@@ -63,18 +64,18 @@ def test_a_search_that_is_killed_and_goes_on(
         process.kill()
         process.communicate()
     folder = SearchFolder(offline / "search")
-    before = job.finished(job.open_study(folder))
+    before = studies.finished(studies.open_study(folder))
     assert len(before) >= 1
     assert not folder.report.exists()
     # What the dead process was at is given up at once, rather than after a minute.
-    monkeypatch.setattr(job, "GIVEN_UP_AFTER", 1)
-    monkeypatch.setattr(job, "SIGN_EVERY", 1)
+    monkeypatch.setattr(studies, "GIVEN_UP_AFTER", 1)
+    monkeypatch.setattr(studies, "SIGN_EVERY", 1)
     time.sleep(1.1)
     wanted = len(before) + 2
     status, out, err = command("tune", "--resume", "search", "--trials", wanted, "--json")
     assert status == 0, err
     result = json.loads(out)
-    trials = job.finished(job.open_study(folder))
+    trials = studies.finished(studies.open_study(folder))
     assert (result["num_trials"], len(trials)) == (wanted, wanted)
     assert [trial.params for trial in trials[: len(before)]] == [trial.params for trial in before]
     assert len({trial.params["learning_rate"] for trial in trials}) == wanted
@@ -90,7 +91,7 @@ def test_a_search_that_is_killed_and_goes_on(
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
     # The same again: nothing is left to do.
     assert command("tune", "--resume", "search", "--trials", wanted)[0] == 0
-    assert len(job.finished(job.open_study(folder))) == wanted
+    assert len(studies.finished(studies.open_study(folder))) == wanted
     status, _, err = command("train", folder.best, "--no-report", "--epochs", 1)
     assert status == 0, err
 
@@ -120,7 +121,7 @@ def test_the_test_split_is_never_looked_at(keras_module: Any, tmp_path: Path) ->
     said = search.__dict__["said"]
     assert said == ["validation=stratified instead of test: a search may not look at the test split"]
     study = job.run_trials(search, 2)
-    assert [trial.state.name for trial in job.finished(study)] == ["COMPLETE", "COMPLETE"]
+    assert [trial.state.name for trial in studies.finished(study)] == ["COMPLETE", "COMPLETE"]
     assert search.num_validation == 12
     assert said[1].startswith("trial 0: ")
     assert " of 12 validation images  (layers " in said[1]
@@ -130,7 +131,7 @@ def test_trials_that_cannot_be(keras_module: Any, tmp_path: Path) -> None:
     search = begun(tmp_path, "translate = [20, 30]\n[dropout]\nlow = 0.1\nhigh = 0.2")
     with pytest.raises(TrainingStoppedError, match=r"the first 3 trials all failed: translate=\d+ leaves nothing"):
         job.run_trials(search, 5)
-    assert [trial.state.name for trial in job.finished(job.open_study(search.folder))] == ["FAIL"] * 3
+    assert [trial.state.name for trial in studies.finished(studies.open_study(search.folder))] == ["FAIL"] * 3
 
 
 def test_a_hopeless_trial_is_pruned(keras_module: Any, tmp_path: Path) -> None:
@@ -138,8 +139,8 @@ def test_a_hopeless_trial_is_pruned(keras_module: Any, tmp_path: Path) -> None:
     import optuna
 
     search = begun(tmp_path, "learning_rate = [0.01, 1e-9]\nbatch_size = [8, 16]", epochs=6)
-    study = job.open_study(search.folder)
-    for number in range(job.NUM_UNPRUNED + 1):
+    study = studies.open_study(search.folder)
+    for number in range(studies.NUM_UNPRUNED + 1):
         values = dict.fromkeys(range(1, 7), 0.99)
         study.add_trial(
             optuna.trial.create_trial(
@@ -151,8 +152,8 @@ def test_a_hopeless_trial_is_pruned(keras_module: Any, tmp_path: Path) -> None:
             )
         )  # fmt: skip
     study.enqueue_trial({"learning_rate": 1e-9, "batch_size": 8})
-    last = job.finished(job.run_trials(search, job.NUM_UNPRUNED + 2))[-1]
-    assert (last.state.name, max(last.intermediate_values)) == ("PRUNED", job.EPOCHS_UNPRUNED + 1)
+    last = studies.finished(job.run_trials(search, studies.NUM_UNPRUNED + 2))[-1]
+    assert (last.state.name, max(last.intermediate_values)) == ("PRUNED", studies.EPOCHS_UNPRUNED + 1)
     assert search.__dict__["said"][-1].startswith("trial 6: pruned after epoch 2 at ")
 
 
@@ -166,12 +167,45 @@ def test_ctrl_c(keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pruning.Pruning, "on_epoch_begin", interrupt)
     with pytest.raises(KeyboardInterrupt):
         job.run_trials(search, 2)
-    study = job.open_study(search.folder)
-    assert job.finished(study) == []
+    study = studies.open_study(search.folder)
+    assert studies.finished(study) == []
     # The trial that was running waits to be begun again, with the same values.
     ours, waiting = study.trials
     assert waiting.state.name == "WAITING"
     assert waiting.system_attrs["fixed_params"] == ours.params
+
+
+def test_trials_that_wait_are_begun_one_by_one(keras_module: Any, tmp_path: Path) -> None:
+    """As several processes leave them that were interrupted together."""
+    search = begun(tmp_path, "learning_rate = [0.01, 0.02]\nbatch_size = [8, 16]", epochs=1)
+    study = studies.open_study(search.folder)
+    for rate in (0.01, 0.02):
+        study.enqueue_trial({"learning_rate": rate, "batch_size": 8})
+    trials = studies.finished(job.run_trials(search, 2))
+    assert [trial.params["learning_rate"] for trial in trials] == [0.01, 0.02]
+    assert [line.partition(":")[0] for line in search.__dict__["said"]] == ["trial 0", "trial 1"]
+
+
+def test_a_trial_that_another_process_gave_up(
+    keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This one stood still for long; it goes on with what is left to do."""
+    from optuna.trial import TrialState
+
+    from tinysight.training import pruning
+
+    def begin(self: Any, epoch: int, logs: Any = None) -> None:
+        if self.trial.number == 0:
+            self.trial.study._storage.set_trial_state_values(self.trial._trial_id, TrialState.FAIL)
+
+    search = begun(tmp_path, SPACE, epochs=1)
+    monkeypatch.setattr(pruning.Pruning, "on_epoch_begin", begin)
+    study = job.run_trials(search, 1)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert [trial.number for trial in studies.finished(study)] == [1]
+    first, second = search.__dict__["said"]
+    assert first.startswith("trial 0: given up by another process, which begins it again  (layers ")
+    assert second.startswith("trial 1: ")
 
 
 @pytest.mark.parametrize(

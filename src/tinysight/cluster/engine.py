@@ -64,6 +64,8 @@ def connected(
         place.remove_sign(place.leave_sign())
     # Ray reports its use to its makers unless it is told not to; it reads this when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray says on standard output, among our results, when a worker dies, also where logs are switched off.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     # Workers are what the machine is for: Ray would have them wait for everything else on it.
     os.environ.setdefault("RAY_worker_niceness", "0")
     import ray

@@ -19,6 +19,11 @@ class WorkersDiedError(Exception):
     """Workers that are gone, or lost one another; to be replaced."""
 
 
+def needs_of_worker(cluster: Cluster) -> dict[str, Any]:
+    """Options of Ray for each worker: a processor or a GPU of its own; questions are answered while work is done."""
+    return {"num_cpus": 1, "num_gpus": 1 if cluster.kind == "gpu" else 0, "max_concurrency": 2}
+
+
 @contextlib.contextmanager
 def placed(cluster: Cluster, worker: type, arguments: Sequence[tuple[Any, ...]]) -> Iterator[list[Any]]:
     """A process for each of `arguments`, with an instance of the class `worker` in it, until the block ends.
@@ -32,7 +37,8 @@ def placed(cluster: Cluster, worker: type, arguments: Sequence[tuple[Any, ...]])
     from ray.util.placement_group import placement_group, remove_placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-    bundle = {"CPU": 1.0} if cluster.kind == "cpu" else {"CPU": 1.0, "GPU": 1.0}
+    needs = needs_of_worker(cluster)
+    bundle = {"CPU": 1.0} | ({"GPU": 1.0} if needs["num_gpus"] else {})
     group = placement_group([bundle] * len(arguments), strategy="SPREAD" if cluster.kind == "cpu" else "PACK")
     workers: list[Any] = []
     try:
@@ -42,11 +48,7 @@ def placed(cluster: Cluster, worker: type, arguments: Sequence[tuple[Any, ...]])
                 f" {PLACING_SECONDS / 60:g} minutes"
             )
         for place, own in enumerate(arguments):
-            # Questions are answered while work is done.
-            options = {
-                "num_cpus": 1, "num_gpus": bundle.get("GPU", 0), "max_concurrency": 2,
-                "scheduling_strategy": PlacementGroupSchedulingStrategy(group, place),
-            }  # fmt: skip
+            options = needs | {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, place)}
             workers.append(ray.remote(worker).options(**options).remote(*own))
         yield workers
     finally:

@@ -85,7 +85,7 @@ def fit_on(
     storage = open_storage(checkpoints)
     sign = storage.leave_sign()
     task = Task(
-        recipe=_placeless(recipe), train=_without_names(train), rows=rows,
+        recipe=found_from_everywhere(recipe), train=_without_names(train), rows=rows,
         validation=None if validation is None else _without_names(validation),
         weights=[variable.numpy() for variable in net.variables], checkpoints=checkpoints, sign=sign,
         checkpoint_minutes=checkpoint_minutes, kind=cluster.kind,
@@ -112,7 +112,7 @@ def _without_names(images: ImageSet) -> ImageSet:
     return replace(images, sources=())
 
 
-def _placeless(recipe: Recipe) -> Recipe:
+def found_from_everywhere(recipe: Recipe) -> Recipe:
     """A model of a person's own is found from every folder, on machines that see its file."""
     file, separator, function = recipe.model.rpartition(":")
     return recipe.replace(model=f"{Path(file).resolve()}:{function}") if separator else recipe

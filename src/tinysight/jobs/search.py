@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tinysight.data.validation import TrainingSplit, split_for_training
 from tinysight.errors import (
@@ -24,20 +18,13 @@ from tinysight.files import read_json, write_json, write_text
 from tinysight.images import DataSet
 from tinysight.jobs.settings import Say
 from tinysight.jobs.space import Dimension, parse_space, read_space
-from tinysight.jobs.trial import TrialData, train_trial
+from tinysight.jobs.study import REASON, ask, begin_again, best_trial, finished, open_study, quiet_optuna, tell
+from tinysight.jobs.trial import Outcome, TrialData, train_trial
 from tinysight.recipe import Recipe, load_recipe, to_toml
 from tinysight.runs import SearchFolder, create_run
 
-STUDY = "tinysight"
-# A trial that was running in a process that died is begun again when it has given no sign for so long, seconds.
-SIGN_EVERY, GIVEN_UP_AFTER = 10, 60
-# The first trials are drawn at random; then those that look promising.
-NUM_RANDOM = 10
-# Pruning compares with other trials at the same epoch: from the sixth trial on, after the first epoch.
-NUM_UNPRUNED, EPOCHS_UNPRUNED = 5, 1
 # When all of the first so many trials failed, the next ones will.
 MAX_FAILED = 3
-REASON = "reason"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,40 +115,6 @@ def open_search(path: str | Path, data_dir: str | Path | None, say: Say) -> Sear
     return Search(folder=folder, base=base, space=space, data=data, split=split, say=say)
 
 
-@contextlib.contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Optuna says what we say better, and calls what we use experimental."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield
-
-
-def open_study(folder: SearchFolder) -> Any:
-    """Optuna's study in the folder, made where there is none yet."""
-    import optuna
-    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-
-    with quiet_optuna():
-        storage = RDBStorage(
-            f"sqlite:///{folder.study.resolve().as_posix()}",
-            # Several processes write into one file, each for milliseconds.
-            engine_kwargs={"connect_args": {"timeout": 60}},
-            heartbeat_interval=SIGN_EVERY,
-            grace_period=GIVEN_UP_AFTER,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=3),
-        )
-        return optuna.create_study(
-            storage=storage,
-            study_name=STUDY,
-            direction="maximize",
-            load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=NUM_UNPRUNED, n_warmup_steps=EPOCHS_UNPRUNED + 1),
-        )
-
-
 def run_trials(search: Search, num_trials: int) -> Any:
     """Trains trials until the study has `num_trials` that came to an end, those of other processes counted.
 
@@ -172,37 +125,16 @@ def run_trials(search: Search, num_trials: int) -> Any:
         TrainingStoppedError: when the first trials all failed.
         KeyboardInterrupt: at Ctrl-C; what was finished stays, the trial that was running is begun again later.
     """
+    import optuna
+
     from tinysight.training.retracing import without_retracing_warnings
 
     study = open_study(search.folder)
     with quiet_optuna(), without_retracing_warnings():
         while len(finished(study)) < num_trials:
-            study.sampler = sampler_for(study, search.base.seed)
-            study.optimize(lambda trial: _objective(trial, search), n_trials=1, catch=(TinysightError,))
-            tell_outcome(search, study, _number_of_last(study))
-            write_best(search, study)
+            optuna.storages.fail_stale_trials(study)
+            _run_trial(search, study, ask(study, search.space, search.base.seed))
     return study
-
-
-def sampler_for(study: Any, seed: int) -> Any:
-    """Draws depend on seed, trials so far and, where others draw at the same time, on the process: a search that goes
-    on draws nothing twice."""
-    import optuna
-
-    trials = study.get_trials(deepcopy=False)
-    running = any(trial.state == optuna.trial.TrialState.RUNNING for trial in trials)
-    entropy = [seed, len(trials), *([os.getpid()] if running else [])]
-    drawn = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-    return optuna.samplers.TPESampler(seed=drawn, n_startup_trials=NUM_RANDOM)
-
-
-def finished(study: Any) -> list[Any]:
-    """Trials that came to an end: whole, pruned, or failed for a reason of their own."""
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state.name in ("COMPLETE", "PRUNED") or (trial.state.name == "FAIL" and REASON in trial.user_attrs)
-    ]
 
 
 def recipe_of_trial(base: Recipe, space: tuple[Dimension, ...], params: dict[str, Any]) -> Recipe:
@@ -215,35 +147,60 @@ def recipe_of_trial(base: Recipe, space: tuple[Dimension, ...], params: dict[str
     return base.replace(**{name: fields[name].decode(value) for name, value in params.items()})
 
 
-def _objective(trial: Any, search: Search) -> float:
-    for dimension in search.space:
-        dimension.suggest(trial)
+def _run_trial(search: Search, study: Any, trial: Any) -> None:
+    """Trains `trial` in this process, to its end."""
+    import optuna
+    from optuna.storages._heartbeat import get_heartbeat_thread
+
     try:
-        return _train(trial, search)
+        with get_heartbeat_thread(trial._trial_id, study._storage):
+            outcome = _train(search, trial)
     except (KeyboardInterrupt, TrainingInterruptedError):
-        trial.study.enqueue_trial(trial.params)
+        begin_again(study, trial)
         raise KeyboardInterrupt from None
     except TinysightError as error:
-        trial.set_user_attr(REASON, str(error))
+        fail(search, study, trial, str(error))
+    except (optuna.TrialPruned, optuna.exceptions.UpdateFinishedTrialError):
+        end(search, study, trial, None)
+    except Exception:
+        tell(study, trial, "FAIL")
         raise
+    else:
+        end(search, study, trial, outcome)
 
 
-def _train(trial: Any, search: Search) -> float:
+def _train(search: Search, trial: Any) -> Outcome:
     from tinysight.training.pruning import Pruning
 
     recipe = recipe_of_trial(search.base, search.space, trial.params)
     data = TrialData(train=search.split.images, validation=search.split.validation, rows=search.split.train_indices)
     pruning = Pruning(trial, recipe.metric)
-    outcome = train_trial(recipe, data, history_path=search.folder.history(trial.number), callbacks=[pruning])
-    trial.set_user_attr("parameters", outcome.num_parameters)
-    trial.set_user_attr("seconds", outcome.seconds)
-    return outcome.accuracy
+    return train_trial(recipe, data, history_path=search.folder.history(trial.number), callbacks=[pruning])
 
 
-def _number_of_last(study: Any) -> int:
-    """Of the trial that this process ended."""
-    trials = study.get_trials(deepcopy=False)
-    return int(max(trials, key=lambda trial: trial.datetime_complete or trial.datetime_start).number)
+def end(search: Search, study: Any, trial: Any, outcome: Outcome | None) -> None:
+    """Writes down what `trial` came to, None where it was pruned, and the best recipe so far.
+
+    Raises:
+        TrainingStoppedError: as `tell_outcome`.
+    """
+    if outcome is None:
+        tell(study, trial, "PRUNED")
+    else:
+        about = {"parameters": outcome.num_parameters, "seconds": outcome.seconds}
+        tell(study, trial, "COMPLETE", outcome.accuracy, about)
+    tell_outcome(search, study, trial.number)
+    write_best(search, study)
+
+
+def fail(search: Search, study: Any, trial: Any, reason: str) -> None:
+    """Writes down that `trial` failed for a reason of its own.
+
+    Raises:
+        TrainingStoppedError: as `tell_outcome`.
+    """
+    tell(study, trial, "FAIL", attributes={REASON: reason})
+    tell_outcome(search, study, trial.number)
 
 
 def tell_outcome(search: Search, study: Any, number: int) -> None:
@@ -255,10 +212,14 @@ def tell_outcome(search: Search, study: Any, number: int) -> None:
     trial = study.get_trials(deepcopy=False)[number]
     values = ", ".join(f"{name} {_short(value)}" for name, value in trial.params.items())
     if trial.state.name == "FAIL":
-        search.say(f"trial {trial.number}: failed, {trial.user_attrs.get(REASON, '')}  ({values})")
+        reason = trial.user_attrs.get(REASON)
+        if reason is None:
+            search.say(f"trial {trial.number}: given up by another process, which begins it again  ({values})")
+            return
+        search.say(f"trial {trial.number}: failed, {reason}  ({values})")
         done = finished(study)
         if len(done) >= MAX_FAILED and all(other.state.name == "FAIL" for other in done):
-            raise TrainingStoppedError(f"the first {len(done)} trials all failed: {trial.user_attrs.get(REASON, '')}")
+            raise TrainingStoppedError(f"the first {len(done)} trials all failed: {reason}")
         return
     if trial.state.name == "PRUNED":
         last = max(trial.intermediate_values)
@@ -270,12 +231,6 @@ def tell_outcome(search: Search, study: Any, number: int) -> None:
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def best_trial(study: Any) -> Any | None:
-    """The whole trial with the highest validation accuracy; of equals, the first; None where there is none."""
-    whole = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
-    return max(whole, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
 def write_best(search: Search, study: Any) -> Recipe | None:

@@ -5,36 +5,35 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tinysight.cluster.engine import Cluster
-from tinysight.cluster.group import WorkersDiedError, placed, raise_failure
+from tinysight.cluster.group import PLACING_SECONDS, WorkersDiedError, needs_of_worker, raise_failure
+from tinysight.cluster.training import MAX_DEATHS, found_from_everywhere
 from tinysight.cluster.worker import choose_backend
-from tinysight.errors import TinysightError
-from tinysight.jobs.search import (
-    REASON,
-    Search,
-    finished,
-    open_study,
-    quiet_optuna,
-    recipe_of_trial,
-    sampler_for,
-    tell_outcome,
-    write_best,
-)
+from tinysight.errors import TinysightError, TrainingStoppedError
+from tinysight.jobs.search import Search, end, fail, recipe_of_trial
+from tinysight.jobs.study import SIGN_EVERY, ask, begin_again, finished, give_sign, open_study, quiet_optuna
 from tinysight.jobs.trial import Outcome, TrialData, train_trial
 from tinysight.recipe import Recipe
 from tinysight.training.history import write_history
 
 # How often workers are asked for news, seconds. A trial that is pruned goes on for so long.
 NEWS_SECONDS = 0.5
+# A trial's attribute: how many workers died of it so far.
+DEATHS = "deaths"
+# More epochs than any trial has.
+_ALL = 1 << 30
 
 
 class TrialWorker:
     """A process that trains trials, one after the other.
+
+    It is asked while it trains, and a question may come before the trial that it is about: each names its trial.
 
     Args:
         backend: Keras's; None for what fits the machine.
@@ -44,66 +43,82 @@ class TrialWorker:
     def __init__(self, backend: str | None, kind: str) -> None:
         self.backend, self.kind = backend, kind
         self.scores: list[tuple[int, float]] = []
-        self.pruned = False
+        self.number = self.pruned = -1
 
-    def train(self, recipe: Recipe, data: TrialData) -> Outcome | None:
-        """What the trial came to; None where it was ended early.
+    def train(self, number: int, recipe: Recipe, data: TrialData) -> Outcome | None:
+        """What trial `number` came to; None where it was ended early.
 
         Raises:
             TinysightError: as `train_trial`.
         """
-        self.scores, self.pruned = [], False
+        self.scores = []
+        self.number = number
         choose_backend(self.backend, "cpu" if self.kind == "cpu" else "auto")
         from tinysight.training.pruning import Ended, Following
         from tinysight.training.retracing import without_retracing_warnings
 
-        following = Following(recipe.metric, self.scores, lambda: self.pruned)
+        following = Following(recipe.metric, self.scores, lambda: self.pruned == number)
         with tempfile.TemporaryDirectory(prefix="tinysight-") as scratch, without_retracing_warnings():
             try:
                 return train_trial(recipe, data, history_path=Path(scratch) / "history.csv", callbacks=[following])
             except Ended:
                 return None
 
-    def scores_after(self, known: int) -> list[tuple[int, float]]:
-        """(epoch, validation accuracy) of the epochs after the first `known`."""
-        return self.scores[known:]
+    def scores_after(self, number: int, known: int) -> list[tuple[int, float]]:
+        """(epoch, validation accuracy) of the epochs after the first `known` of trial `number`."""
+        return self.scores[known:] if self.number == number else []
 
-    def prune(self) -> None:
-        """Ends the trial at its next step."""
-        self.pruned = True
+    def prune(self, number: int) -> None:
+        """Ends trial `number` at its next step."""
+        self.pruned = number
 
 
 class Seat:
     """A worker's place: one worker after the other, when they die.
 
     Attributes:
-        worker: the one that sits there.
+        worker: the one that sits there, or is on its way.
+        arrival: what it answers once it is there.
         trial: Optuna's, that it trains; None while it waits.
         answer: what it will answer.
         known: epochs of the trial that were told.
+        signed: when it last gave a sign of life, on the clock of `time.monotonic`.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.stack = contextlib.ExitStack()
+        self.worker: Any = None
+        self.arrival: Any = None
         self.trial: Any = None
         self.answer: Any = None
-        self.known = 0
+        self.known, self.signed = 0, 0.0
         self.sit()
 
     def leave(self) -> None:
         """Ends the worker."""
-        self.stack.close()
+        import ray
+
+        ray.kill(self.worker)
 
     def sit(self) -> None:
-        """Has a new worker take the place."""
-        self.leave()
-        arguments = [(os.environ.get("KERAS_BACKEND"), self.cluster.kind)]
-        (self.worker,) = self.stack.enter_context(placed(self.cluster, TrialWorker, arguments))
+        """Has a new worker take the place, as soon as the cluster has room for it."""
+        import ray
+
+        options = {**needs_of_worker(self.cluster), "scheduling_strategy": "SPREAD"}
+        kind = ray.remote(TrialWorker).options(**options)
+        self.worker = kind.remote(os.environ.get("KERAS_BACKEND"), self.cluster.kind)
+        self.arrival = self.worker.__ray_ready__.remote()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a worker sits there that has no trial."""
+        import ray
+
+        return self.trial is None and bool(ray.wait([self.arrival], timeout=0)[0])
 
     def begin(self, trial: Any, recipe: Recipe, data: Any) -> None:
-        self.trial, self.known = trial, 0
-        self.answer = self.worker.train.remote(recipe, data)
+        self.trial, self.known, self.signed = trial, 0, time.monotonic()
+        self.answer = self.worker.train.remote(trial.number, recipe, data)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,13 +139,13 @@ class Round:
 def run_trials_on(cluster: Cluster, search: Search, num_trials: int) -> Any:
     """As `tinysight.jobs.search.run_trials`, as many trials at a time as the cluster has workers.
 
-    A trial whose worker dies is begun again on another one.
+    A trial whose worker dies is begun again, on whichever is free; one of which three died has failed.
 
     Returns:
         Optuna's study.
 
     Raises:
-        TrainingStoppedError: when the first trials all failed.
+        TrainingStoppedError: when the first trials all failed, or the cluster has room for no worker in ten minutes.
         KeyboardInterrupt: at Ctrl-C; trials that were running are begun again later.
     """
     import optuna
@@ -145,13 +160,16 @@ def run_trials_on(cluster: Cluster, search: Search, num_trials: int) -> Any:
     with quiet_optuna(), _seated(cluster) as seats:
         optuna.storages.fail_stale_trials(study)
         all_of_it = Round(search=search, study=study, data=ray.put(data), seats=seats, num_trials=num_trials)
+        waits_since = time.monotonic()
         try:
             while len(finished(study)) < num_trials:
                 _fill(all_of_it)
+                waits_since = time.monotonic() if all_of_it.busy else waits_since
+                _check_patience(cluster, waits_since)
                 _wait(all_of_it)
         finally:
             for seat in all_of_it.busy:
-                _again(all_of_it, seat)
+                begin_again(study, seat.trial, seat.trial.user_attrs)
     return study
 
 
@@ -166,20 +184,26 @@ def _seated(cluster: Cluster) -> Iterator[list[Seat]]:
         yield seats
 
 
+def _check_patience(cluster: Cluster, waits_since: float) -> None:
+    if time.monotonic() - waits_since > PLACING_SECONDS:
+        raise TrainingStoppedError(
+            f"the cluster at {cluster.address} had no room for a worker in {PLACING_SECONDS / 60:g} minutes"
+        )
+
+
 def _fill(all_of_it: Round) -> None:
     """Gives every worker that waits a trial, as long as more are wanted."""
     study, search = all_of_it.study, all_of_it.search
     for seat in all_of_it.seats:
-        if seat.trial is not None or len(finished(study)) + len(all_of_it.busy) >= all_of_it.num_trials:
+        if not seat.is_free:
             continue
-        study.sampler = sampler_for(study, search.base.seed)
-        trial = study.ask()
-        for dimension in search.space:
-            dimension.suggest(trial)
+        if len(finished(study)) + len(all_of_it.busy) >= all_of_it.num_trials:
+            return
+        trial = ask(study, search.space, search.base.seed)
         try:
-            recipe = recipe_of_trial(search.base, search.space, trial.params)
+            recipe = found_from_everywhere(recipe_of_trial(search.base, search.space, trial.params))
         except TinysightError as error:
-            _failed(all_of_it, trial, error)
+            fail(search, study, trial, str(error))
             continue
         seat.begin(trial, recipe, all_of_it.data)
 
@@ -189,9 +213,8 @@ def _wait(all_of_it: Round) -> None:
     import ray
 
     busy = all_of_it.busy
-    if not busy:
-        return
-    done, _ = ray.wait([seat.answer for seat in busy], timeout=NEWS_SECONDS)
+    awaited = [seat.answer for seat in busy] or [seat.arrival for seat in all_of_it.seats]
+    done, _ = ray.wait(awaited, timeout=NEWS_SECONDS)
     for seat in busy:
         # Before the answer, so that a pruned or finished trial has all its epochs.
         _hear(all_of_it, seat)
@@ -200,68 +223,64 @@ def _wait(all_of_it: Round) -> None:
 
 
 def _hear(all_of_it: Round, seat: Seat) -> None:
+    import optuna
     import ray
 
     trial = seat.trial
-    # A sign of life, for other processes that look at the study.
-    all_of_it.study._storage.record_heartbeat(trial._trial_id)
+    if time.monotonic() - seat.signed >= SIGN_EVERY:
+        give_sign(all_of_it.study, trial)
+        seat.signed = time.monotonic()
     try:
-        scores = ray.get(seat.worker.scores_after.remote(seat.known), timeout=NEWS_SECONDS)
+        scores = ray.get(seat.worker.scores_after.remote(trial.number, seat.known), timeout=NEWS_SECONDS)
     except ray.exceptions.RayError:
         return
-    for epoch, accuracy in scores:
-        trial.report(accuracy, epoch)
-        if trial.should_prune():
-            seat.worker.prune.remote()
-            seat.known = 1 << 30
-            return
     seat.known += len(scores)
+    try:
+        for epoch, accuracy in scores:
+            trial.report(accuracy, epoch)
+            if trial.should_prune():
+                _prune(seat)
+                return
+    except optuna.exceptions.UpdateFinishedTrialError:
+        # Given up by another process, as this one stood still.
+        _prune(seat)
+
+
+def _prune(seat: Seat) -> None:
+    seat.worker.prune.remote(seat.trial.number)
+    seat.known = _ALL
 
 
 def _take(all_of_it: Round, seat: Seat) -> None:
     """What a worker answered: an outcome, nothing for a trial that was pruned, an error, or that it is gone."""
-    import optuna
     import ray
 
     trial, study, search = seat.trial, all_of_it.study, all_of_it.search
+    seat.trial = None
     try:
         try:
             outcome: Outcome | None = ray.get(seat.answer)
         except ray.exceptions.RayError as error:
             raise_failure([], error)
-    except WorkersDiedError:
-        search.say(f"trial {trial.number}: its worker died; it is begun again on another one")
-        _again(all_of_it, seat)
+    except WorkersDiedError as error:
+        seat.leave()
         seat.sit()
+        _lost(all_of_it, trial, error)
         return
     except TinysightError as error:
-        seat.trial = None
-        _failed(all_of_it, trial, error)
+        fail(search, study, trial, str(error))
         return
-    seat.trial = None
-    if outcome is None:
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    else:
-        trial.set_user_attr("parameters", outcome.num_parameters)
-        trial.set_user_attr("seconds", outcome.seconds)
+    if outcome is not None:
         write_history(search.folder.history(trial.number), outcome.history)
-        study.tell(trial, outcome.accuracy)
-    tell_outcome(search, study, trial.number)
-    write_best(search, study)
+    end(search, study, trial, outcome)
 
 
-def _failed(all_of_it: Round, trial: Any, error: TinysightError) -> None:
-    import optuna
-
-    trial.set_user_attr(REASON, str(error))
-    all_of_it.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-    tell_outcome(all_of_it.search, all_of_it.study, trial.number)
-
-
-def _again(all_of_it: Round, seat: Seat) -> None:
-    """The same values once more, as another trial."""
-    import optuna
-
-    all_of_it.study.enqueue_trial(seat.trial.params)
-    all_of_it.study.tell(seat.trial, state=optuna.trial.TrialState.FAIL)
-    seat.trial = None
+def _lost(all_of_it: Round, trial: Any, error: WorkersDiedError) -> None:
+    """A trial whose worker died is begun again, unless it is what they die of."""
+    study, search = all_of_it.study, all_of_it.search
+    deaths = trial.user_attrs.get(DEATHS, 0) + 1
+    if deaths >= MAX_DEATHS:
+        fail(search, study, trial, f"{error}, {deaths} times; `ray logs` tells more")
+        return
+    search.say(f"trial {trial.number}: {error}; it is begun again")
+    begin_again(study, trial, {DEATHS: deaths})
