@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tinysight.errors import InvalidValueError
+
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -43,6 +45,19 @@ def test_another_place_for_a_training_that_is_resumed(command: Command, offline:
         2, "tinysight: storage cannot be changed when a training is resumed: leave it out\n",
     )  # fmt: skip
     assert not (offline / "there").exists()
+
+
+def test_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    from tinysight.cluster.engine import connected
+
+    def find_none(**options: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance. Use the `--address` flag")
+
+    monkeypatch.setattr(ray, "init", find_none)
+    with pytest.raises(InvalidValueError) as stop, connected("auto", 2, shared_steps=False):
+        pass
+    assert str(stop.value) == "--cluster auto: no cluster runs on this machine; `ray start --head` starts one"
 
 
 def test_without_ray(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

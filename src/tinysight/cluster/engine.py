@@ -62,6 +62,24 @@ def connected(
     if storage is not None:
         place = open_storage(storage)
         place.remove_sign(place.leave_sign())
+    _join(address)
+    import ray
+
+    try:
+        yield Cluster(
+            address=address, num_workers=num_workers, storage=storage,
+            kind=_kind(address, num_workers, device, ray.cluster_resources()),
+        )  # fmt: skip
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str) -> None:
+    """Connects this process.
+
+    Raises:
+        InvalidValueError: when that fails.
+    """
     # Ray reports its use to its makers unless it is told not to; it reads this when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray says on standard output, among our results, when a worker dies, also where logs are switched off.
@@ -76,17 +94,12 @@ def connected(
         with without_native_stderr():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-        raise InvalidValueError(
-            f"--cluster {address}: {_first_line(error)}; a cluster that asks for a token needs RAY_AUTH_MODE=token and"
-            " RAY_AUTH_TOKEN"
-        ) from None
-    try:
-        yield Cluster(
-            address=address, num_workers=num_workers, storage=storage,
-            kind=_kind(address, num_workers, device, ray.cluster_resources()),
-        )  # fmt: skip
-    finally:
-        ray.shutdown()
+        if address == "auto" and isinstance(error, ConnectionError):
+            why = "no cluster runs on this machine; `ray start --head` starts one"
+        else:
+            token = "a cluster that asks for a token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+            why = f"{_first_line(error)}; {token}"
+        raise InvalidValueError(f"--cluster {address}: {why}") from None
 
 
 def _check(address: str, num_workers: int, device: str) -> None:
