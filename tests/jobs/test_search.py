@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from tinysight.errors import TrainingStoppedError
 from tinysight.images import DataSet
 from tinysight.jobs import search as job
 from tinysight.jobs import study as studies
+from tinysight.jobs.trial import Outcome
 from tinysight.recipe import load_recipe, make_recipe
 from tinysight.runs import SearchFolder
 from tinysight.training.history import read_history
@@ -47,7 +49,7 @@ def pictures(offline: Path) -> Path:
     return offline / "stripes.npz"
 
 
-def test_a_search_that_is_killed_and_goes_on(
+def test_a_search_that_is_joined_killed_and_goes_on(
     pictures: Path, command: Command, offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("tune", *FIELDS, "--data", pictures, "--space", "space.toml", "--out", "search", "--trials")
@@ -60,13 +62,19 @@ def test_a_search_that_is_killed_and_goes_on(
         for line in process.stderr:
             if line.startswith("trial 0: "):
                 break
+        status, _, joined = command("tune", "--resume", "search", "--trials", 4)
+        assert status == 0, joined
     finally:
         process.kill()
-        process.communicate()
+        told = line + process.communicate()[1]
     folder = SearchFolder(offline / "search")
     before = studies.finished(studies.open_study(folder))
-    assert len(before) >= 1
-    assert not folder.report.exists()
+    # Each tells its own trials, and no other.
+    ours, theirs = (re.findall(r"^trial (\d+): ", text, re.MULTILINE) for text in (joined, told))
+    assert ours
+    assert len({*ours, *theirs}) == len(ours) + len(theirs)
+    assert {*ours, *theirs} <= {str(trial.number) for trial in before}
+    assert len(before) >= 4
     # What the dead process was at is given up at once, rather than after a minute.
     monkeypatch.setattr(studies, "GIVEN_UP_AFTER", 1)
     monkeypatch.setattr(studies, "SIGN_EVERY", 1)
@@ -175,9 +183,13 @@ def test_ctrl_c(keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert waiting.system_attrs["fixed_params"] == ours.params
 
 
-def test_trials_that_wait_are_begun_one_by_one(keras_module: Any, tmp_path: Path) -> None:
+def test_trials_that_wait_are_begun_one_by_one(
+    keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As several processes leave them that were interrupted together."""
-    search = begun(tmp_path, "learning_rate = [0.01, 0.02]\nbatch_size = [8, 16]", epochs=1)
+    outcome = Outcome(accuracy=0.5, seconds=1.0, num_parameters=10, history=[])
+    monkeypatch.setattr(job, "train_trial", lambda *words, **more: outcome)
+    search = begun(tmp_path, "learning_rate = [0.01, 0.02]\nbatch_size = [8, 16]")
     study = studies.open_study(search.folder)
     for rate in (0.01, 0.02):
         study.enqueue_trial({"learning_rate": rate, "batch_size": 8})
