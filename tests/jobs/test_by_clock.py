@@ -76,6 +76,11 @@ def test_the_recipe_of_a_training_by_the_clock_replays_it(
     status, _, err = command("train", "quick", "--data", "mnist-5k", "--minutes", 0.1, "--no-report", "--out", "clock")
     assert status == 0, err
     assert "--minutes 0.1: 32-64-128 with 1 convolution a group" in err
+    # How many epochs there will be is not known, how much time is left is.
+    left = [float(line.rpartition("images/s")[2].split()[0]) for line in err.splitlines() if line.startswith("epoch ")]
+    assert "epoch 1  accuracy" in err
+    assert left == sorted(left, reverse=True)
+    assert 0 <= left[-1] < 1
     written = load_recipe("clock/recipe.toml")
     assert written.schedule == "recorded"
     assert written.schedule_steps[0] == 0

@@ -56,4 +56,4 @@ def fit_into(
         f" convolution{'s' * (changed.group_convolutions > 1)} a group, {deadline - time.perf_counter():.0f} s of"
         f" training, about {epochs:.1f} epochs"
     )
-    return changed.replace(epochs=max(1, round(epochs))), make_budget(plan, deadline)
+    return changed.replace(epochs=max(1, round(epochs)), steps=None), make_budget(plan, deadline)

@@ -123,7 +123,12 @@ def fit(
         put_whole_epochs(trainee, feed)
     writer, last = HistoryWriter(history_path), LastWholeEpoch()
     num_steps = count_steps(recipe, feed.num_steps)
-    progress = progress_callback(feed.num_images, -(-num_steps // feed.num_steps), quiet=quiet)
+    progress = progress_callback(
+        feed.num_images,
+        -(-num_steps // feed.num_steps),
+        quiet=quiet,
+        deadline=None if budget is None else budget.deadline,
+    )
     # Without validation images there is no best epoch to tell.
     best = BestEpoch(recipe.metric) if recipe.keep == "best" and validation is not None else None
     checkpointer = Checkpointer(checkpoints, writer, feed, checkpoint_minutes, best) if checkpoints else None
