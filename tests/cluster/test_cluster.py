@@ -40,35 +40,37 @@ validation_split = 0.1
 seed = 3
 """
 SERVER = """
-import json, sys
+import json, os, sys
 from tinysight.cluster.engine import connected
 with connected("local", 2) as found:
     import ray
     from ray._common.usage.usage_lib import usage_stats_enabled
     context = ray.get_runtime_context()
     told = {"address": context.gcs_address, "kind": found.kind, "reports": usage_stats_enabled()}
-    print(json.dumps(told | {"page": ray._private.worker.get_dashboard_url()}), flush=True)
+    told |= {"page": ray._private.worker.get_dashboard_url(), "token": os.environ["RAY_AUTH_TOKEN"]}
+    print(json.dumps(told), flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[dict[str, Any]]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A Ray cluster on this machine, for whoever has its token."""
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "of-this-test-and-nobody-else-0123456789")
-    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch, home = pytest.MonkeyPatch(), tmp_path_factory.mktemp("home")
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "KERAS_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, **QUICK_XLA, "JAX_PLATFORMS": "cpu"}, encoding="utf-8",
+        env={**os.environ, **QUICK_XLA, "JAX_PLATFORMS": "cpu", "HOME": str(home)}, encoding="utf-8",
     )  # fmt: skip
     assert process.stdout is not None
     line = process.stdout.readline()
     try:
         assert line, process.communicate()[1]
-        yield json.loads(line)
+        told = json.loads(line)
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", told["token"])
+        yield told | {"home": home}
     finally:
         process.communicate()
         monkeypatch.undo()
@@ -79,8 +81,10 @@ def cluster(server: dict[str, Any]) -> str:
     return str(server["address"])
 
 
-def test_a_local_cluster_reports_nothing_and_has_no_page(server: dict[str, Any]) -> None:
+def test_a_local_cluster_reports_nothing_has_no_page_and_leaves_no_secret(server: dict[str, Any]) -> None:
     assert server["kind"] == "cpu"
+    assert len(server["token"]) == 64
+    assert not (server["home"] / ".ray").exists()
     assert server["reports"] is False
     assert not server["page"]
 

@@ -47,17 +47,26 @@ def test_another_place_for_a_training_that_is_resumed(command: Command, offline:
     assert not (offline / "there").exists()
 
 
-def test_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_cluster_to_connect_to(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="Ray is not installed")
     from tinysight.cluster.engine import connected
 
-    def find_none(**options: object) -> None:
-        raise ConnectionError("Could not find any running Ray instance. Use the `--address` flag")
+    def refused(address: str, error: Exception) -> str:
+        def fail(**options: object) -> None:
+            raise error
 
-    monkeypatch.setattr(ray, "init", find_none)
-    with pytest.raises(InvalidValueError) as stop, connected("auto", 2, shared_steps=False):
-        pass
-    assert str(stop.value) == "--cluster auto: no cluster runs on this machine; `ray start --head` starts one"
+        monkeypatch.setattr(ray, "init", fail)
+        with pytest.raises(InvalidValueError) as stop, connected(address, 2, shared_steps=False):
+            pass
+        return str(stop.value)
+
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of-this-test")
+    none = ConnectionError("Could not find any running Ray instance. Use the `--address` flag")
+    assert refused("auto", none) == "--cluster auto: no cluster runs on this machine; `ray start --head` starts one"
+    line = refused("local", ray.exceptions.AuthenticationError("another token"))
+    assert line.startswith("--cluster local: another token")
+    assert line.endswith("; a cluster that asks for a token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN")
+    assert "\n" not in line
 
 
 def test_without_ray(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

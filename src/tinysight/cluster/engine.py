@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,9 @@ def _join(address: str) -> None:
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     # Workers are what the machine is for: Ray would have them wait for everything else on it.
     os.environ.setdefault("RAY_worker_niceness", "0")
+    if address == "local" and not os.environ.keys() & {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
+        # Ray would write a secret of its own into the home folder, for which later clusters would ask, too.
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -93,7 +97,7 @@ def _join(address: str) -> None:
     try:
         with without_native_stderr():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         if address == "auto" and isinstance(error, ConnectionError):
             why = "no cluster runs on this machine; `ray start --head` starts one"
         else:
