@@ -61,13 +61,32 @@ def test_the_largest_net_that_sees_enough(
 def test_larger_images_are_taken_at_larger_steps(
     keras_module: Any, monkeypatch: pytest.MonkeyPatch, side: int, strides: int
 ) -> None:
-    plan = plan_with(monkeypatch, [1.0, 5.0], 10.0, images_of(side, 8))
+    plan = plan_with(monkeypatch, [1.0, 50.0], 10.0, images_of(side, 8))
     assert plan.recipe.stem_strides == strides
 
 
 def test_many_epochs_shift_images(keras_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plan_with(monkeypatch, [0.1, 9.0], 5.0, images_of(count=4000)).recipe.translate == 0
-    assert plan_with(monkeypatch, [0.1, 9.0], 5.0, images_of(count=400)).recipe.translate == 2
+    assert plan_with(monkeypatch, [0.2, 18.0], 10.0, images_of(count=4000)).recipe.translate == 0
+    assert plan_with(monkeypatch, [0.2, 18.0], 10.0, images_of(count=400)).recipe.translate == 2
+
+
+def test_nothing_is_timed_where_there_is_hardly_time(keras_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_with(monkeypatch, [], 5.0, images_of())
+    assert plan.recipe.widths == (32, 64, 128)
+    assert plan.num_images > 0
+
+
+def test_the_forward_pass_of_a_net_that_trains_in_less_precision_is_timed(
+    keras_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made in float32, whatever a step takes."""
+    from tinysight.training import plan
+
+    monkeypatch.setattr(plan, "resolve_precision", lambda recipe: recipe.replace(precision="bfloat16"))
+    monkeypatch.setattr(plan, "_seconds_per_step", lambda *_: (30.0, "bfloat16"))
+    (found, none) = (plan.make_plan(BASE, images_of(), None, time.perf_counter() + 60, count) for count in (100, 0))
+    assert 0 < found.scoring_seconds < 10
+    assert none.scoring_seconds == 0
 
 
 def test_the_recipe_of_a_training_by_the_clock_replays_it(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.images import ImageSet
+from tinysight.models.precision import resolve_precision
 from tinysight.models.registry import build_training_net
 from tinysight.recipe import Recipe
 from tinysight.training.budget import LOOKS, TimeBudget
@@ -20,8 +21,12 @@ from tinysight.training.fit import compile_trainee, make_feed
 # Share of the time that may go into finding out how fast the candidates are.
 TIMING_SHARE = 0.1
 TIMED_STEPS = 8
-# A forward pass is about a third of a step; the ONNX file computes in float32 what may be trained in bfloat16.
+# In less time than this the smallest candidate is taken as it comes: finding out how fast it is costs two seconds of
+# tracing, in which it learns more. Then it is thought to train so many images a second, as two slow cores do.
+UNTIMED_SECONDS, USUAL_RATE = 8.0, 5000
+# A forward pass is about a third of a step; of a step in bfloat16, as that pass is in float32, something like this.
 FORWARD_SHARE = {"float32": 1 / 3, "bfloat16": 0.8}
+SCORED_AT_ONCE = 128
 # From so many epochs on, shifted images keep a net from learning its images by heart; in fewer they cost accuracy.
 EPOCHS_FOR_SHIFTS = 4
 # The candidates are for images of this side; larger ones are taken at larger steps.
@@ -93,6 +98,8 @@ def make_plan(
     """
     started = time.perf_counter()
     num_train = len(images) if rows is None else len(rows)
+    if latest - started < UNTIMED_SECONDS:
+        return _untimed(_for_images(recipe.replace(**candidates[0].fields), images), latest - started, num_scored)
     best: Plan | None = None
     for candidate in candidates:
         changed = _for_images(recipe.replace(**candidate.fields), images)
@@ -104,16 +111,34 @@ def make_plan(
         if 3 * (time.perf_counter() - started) > TIMING_SHARE * (latest - started):
             break
     assert best is not None
+    if num_scored and resolve_precision(best.recipe).precision != "float32":
+        best = _with_scoring(best, images, latest, num_scored)
     # The net that is trained gets the names that it has where nothing was timed before it.
     keras.backend.clear_session()
     if best.num_images >= EPOCHS_FOR_SHIFTS * num_train and min(images.image_shape[:2]) >= 16:
-        best = Plan(
-            recipe=best.recipe.replace(translate=2),
-            seconds_per_step=best.seconds_per_step,
-            num_images=best.num_images,
-            scoring_seconds=best.scoring_seconds,
-        )
+        best = replace(best, recipe=best.recipe.replace(translate=2))
     return best
+
+
+def _untimed(recipe: Recipe, left: float, num_scored: int) -> Plan:
+    scoring = num_scored * (1 + recipe.flip_predictions) * FORWARD_SHARE["float32"] / USUAL_RATE
+    return Plan(
+        recipe=recipe,
+        seconds_per_step=recipe.batch_size / USUAL_RATE,
+        num_images=int(max(0.0, left - scoring) * USUAL_RATE),
+        scoring_seconds=scoring,
+    )
+
+
+def _with_scoring(plan: Plan, images: ImageSet, latest: float, num_scored: int) -> Plan:
+    """The same with its forward pass timed, in float32 as the ONNX file computes it."""
+    net = build_training_net(plan.recipe.replace(precision="float32"), images.image_shape, images.num_classes)
+    batch = np.zeros((SCORED_AT_ONCE, *images.image_shape), np.float32)
+    seconds = _median_seconds(lambda: net.predict_on_batch(batch), TIMED_STEPS)
+    scoring = num_scored * (1 + plan.recipe.flip_predictions) * seconds / SCORED_AT_ONCE
+    left = max(0.0, latest - scoring - time.perf_counter())
+    seen = int(left / plan.seconds_per_step * plan.recipe.batch_size)
+    return replace(plan, scoring_seconds=scoring, num_images=seen)
 
 
 def _for_images(recipe: Recipe, images: ImageSet) -> Recipe:
@@ -134,21 +159,25 @@ def _timed(
 
 
 def _seconds_per_step(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None) -> tuple[float, str]:
-    from tinysight.models.precision import resolve_precision
-
     feed = make_feed(recipe, images, rows)
     net = build_training_net(recipe, images.image_shape, images.num_classes)
     trainee = compile_trainee(recipe, net, feed.num_steps)
     order = feed.order()
     size = feed.batch_size
     batch: Any = feed.look_up(order[:size])
-    trainee.train_on_batch(*batch)
-    times = []
-    for _ in range(TIMED_STEPS):
+    seconds = _median_seconds(lambda: trainee.train_on_batch(*batch), TIMED_STEPS)
+    return seconds, resolve_precision(recipe).precision
+
+
+def _median_seconds(act: Callable[[], Any], times: int) -> float:
+    """Of `act`, done once before, as it is compiled then."""
+    act()
+    taken = []
+    for _ in range(times):
         began = time.perf_counter()
-        trainee.train_on_batch(*batch)
-        times.append(time.perf_counter() - began)
-    return float(np.median(times)), resolve_precision(recipe).precision
+        act()
+        taken.append(time.perf_counter() - began)
+    return float(np.median(taken))
 
 
 def make_budget(plan: Plan, deadline: float) -> TimeBudget:
