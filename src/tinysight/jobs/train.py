@@ -81,7 +81,7 @@ def train(
     profile = _profile(recipe, data, split) if settings.profile else None
     net = _build(recipe, data)
     origin = None if settings.start is None else starting.start(settings.start, net, recipe, data, split)
-    recipe = recipe.replace(data=data.name, parameters=net.count_params())
+    recipe = _with_whole_epochs(recipe.replace(data=data.name, parameters=net.count_params()), split)
     run = create_run(out, recipe.name)
     environment = describe_environment(recipe.seed) | {
         "minutes": settings.minutes, "started_from": origin, "step_profile": profile and profile.to_dict(),
@@ -145,6 +145,14 @@ def resume(
         return _fit_and_finish(run, recipe, data, split, net, environment, checkpoint, settings)
 
 
+def _with_whole_epochs(recipe: Recipe, split: TrainingSplit) -> Recipe:
+    """Where steps say when a training ends: so many epochs, the last of which may be a part, belong to them."""
+    if recipe.steps is None:
+        return recipe
+    steps_per_epoch = -(-split.num_train // recipe.batch_size)
+    return recipe.replace(epochs=-(-recipe.steps // steps_per_epoch))
+
+
 def _choose_backend(device: str, settings: Settings) -> None:
     if settings.cluster is None:
         from tinysight.training.backend import choose_backend
@@ -184,7 +192,7 @@ def _fit_and_finish(
     except DiskFullError as error:
         raise TrainingStoppedError(f"{error}, with `tinysight train --resume {run.folder}`") from None
     if budget is not None:
-        recipe = budget.recorded(recipe)
+        recipe = _with_whole_epochs(budget.recorded(recipe), split)
         write_text(run.recipe, to_toml(recipe, header(run, f"Chosen and recorded by --minutes {settings.minutes:g}.")))
     if result.interrupted:
         which = "last whole" if result.epoch_kept == result.epochs_completed else "best"
