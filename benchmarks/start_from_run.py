@@ -140,7 +140,8 @@ def section(options: argparse.Namespace, recipe: str, found: dict[str, list[Pair
     """What the page says, Markdown."""
     lines = [
         f"## Beginning with a trained run: {options.data}",
-        f"`python benchmarks/start_from_run.py --data {options.data} --seeds {options.seeds}`: `{recipe}`,"
+        f"`python benchmarks/start_from_run.py --data {options.data} --seeds {options.seeds} --epochs"
+        f" {options.epochs}`: `{recipe}`,"
         f" {options.per_class} new images a class, {options.epochs} epochs. For each of {options.seeds} seeds: the"
         " epochs until the accuracy with which training from nothing ends, from nothing and with `--from` a run on all"
         f" images of other classes ({options.known_epochs} epochs).",
