@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What comes after training, apart from the forward pass, in times of the import of Keras, which is Python's own work,
 # too: saving, ONNX, figures and plots; and the report.
-FINISHING, REPORTING = 1.2, 0.4
+FINISHING, REPORTING = 1.15, 0.3
 # Where Keras was imported before, seconds; as measured on two cores.
 USUAL_IMPORT = 3.5
 # At least so much of the time is for training, however slow the machine.

@@ -44,7 +44,8 @@ class TimeBudget(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         now = time.perf_counter()
-        took, self.looked = now - self.looked, now
+        # The first steps are traced and compiled besides, which tells nothing of the ones to come.
+        took, self.looked = now - self.looked if self.steps else 0.0, now
         # Keras names the last step of an execution even where the epoch ended within it.
         done = min(batch + 1, self.params["steps"])
         self.steps += done - self.epoch_steps

@@ -1,0 +1,32 @@
+"""The clock of a training with --minutes, on a clock of our own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tinysight.recipe import load_recipe
+
+
+def test_it_ends_within_half_a_look_but_never_because_of_tracing(
+    keras_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tinysight.training import budget
+
+    times = [100.0]
+    monkeypatch.setattr(budget, "time", SimpleNamespace(perf_counter=lambda: times[-1]))
+    timed = budget.TimeBudget(load_recipe("sprint"), deadline=103.0, steps_per_execution=10)
+    timed.set_model(SimpleNamespace(optimizer=keras_module.optimizers.SGD(), stop_training=False))
+    timed.set_params({"steps": 1000})
+    timed.on_train_begin()
+    timed.on_epoch_begin(0)
+    stopped = []
+    # Two seconds of tracing and ten steps; then ten steps take 0.4 s.
+    for look, now in enumerate((102.0, 102.4, 102.8)):
+        times.append(now)
+        timed.on_train_batch_end(10 * look + 9)
+        stopped.append(timed.model.stop_training)
+    assert stopped == [False, False, True]
+    assert timed.steps == 30
