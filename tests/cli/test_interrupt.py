@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,11 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to an
 
 def interrupted(cwd: Path, after: str, *words: object) -> tuple[int, str, str]:
     """(status, stdout, stderr) of a training that gets SIGINT at the first line on stderr that begins with `after`."""
-    process = subprocess.Popen(
-        arguments("train", *words), cwd=cwd, env=environment(cwd / "empty-cache"), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, encoding="utf-8", preexec_fn=_heed_sigint,
-    )  # fmt: skip
+    with _heeding_sigint():
+        process = subprocess.Popen(
+            arguments("train", *words), cwd=cwd, env=environment(cwd / "empty-cache"), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, encoding="utf-8",
+        )  # fmt: skip
     assert process.stderr is not None
     lines = []
     for line in process.stderr:
@@ -35,9 +38,14 @@ def interrupted(cwd: Path, after: str, *words: object) -> tuple[int, str, str]:
     return process.returncode, out, "".join(lines) + err
 
 
-def _heed_sigint() -> None:
+@contextlib.contextmanager
+def _heeding_sigint() -> Iterator[None]:
     """A shell starts what it runs in the background with SIGINT ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_after_a_whole_epoch(trained: Trained, tmp_path: Path) -> None:
