@@ -10,14 +10,15 @@ import pytest
 from tinysight.recipe import load_recipe
 
 
+@pytest.mark.parametrize(("deadline", "least_seconds"), [(103.0, 0.5), (101.0, 1.0)])
 def test_it_ends_within_half_a_look_but_never_because_of_tracing(
-    keras_module: Any, monkeypatch: pytest.MonkeyPatch
+    keras_module: Any, monkeypatch: pytest.MonkeyPatch, deadline: float, least_seconds: float
 ) -> None:
     from tinysight.training import budget
 
     times = [100.0]
     monkeypatch.setattr(budget, "time", SimpleNamespace(perf_counter=lambda: times[-1]))
-    timed = budget.TimeBudget(load_recipe("sprint"), deadline=103.0, steps_per_execution=10)
+    timed = budget.TimeBudget(load_recipe("sprint"), deadline, steps_per_execution=10, least_seconds=least_seconds)
     timed.set_model(SimpleNamespace(optimizer=keras_module.optimizers.SGD(), stop_training=False))
     timed.set_params({"steps": 1000})
     timed.on_train_begin()
@@ -30,3 +31,5 @@ def test_it_ends_within_half_a_look_but_never_because_of_tracing(
         stopped.append(timed.model.stop_training)
     assert stopped == [False, False, True]
     assert timed.steps == 30
+    # Up from nothing when tracing is over, not somewhere on the way down.
+    assert dict(timed.schedule)[10] == pytest.approx(budget.SMALLEST_RATE * timed.recipe.learning_rate)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 FINISHING, REPORTING = 1.15, 0.3
 # Where Keras was imported before, seconds; as measured on two cores.
 USUAL_IMPORT = 3.5
-# At least so much of the time is for training, however slow the machine.
-LEAST_SHARE = 0.2
+# At least so much of the time is for steps, however slow the machine: a net that learned nothing is of no use.
+LEAST_SHARE = 0.1
 
 
 def fit_into(
@@ -48,7 +48,8 @@ def fit_into(
         num_scored += len(split.validation)
     latest = end - python_seconds
     plan = make_plan(recipe, split.images, split.train_indices, latest, num_scored)
-    deadline = max(latest - plan.scoring_seconds, time.perf_counter() + LEAST_SHARE * 60 * settings.minutes)
+    least_seconds = LEAST_SHARE * 60 * settings.minutes
+    deadline = max(latest - plan.scoring_seconds, time.perf_counter() + least_seconds)
     epochs = plan.num_images / split.num_train
     changed = plan.recipe
     settings.say(
@@ -56,4 +57,4 @@ def fit_into(
         f" convolution{'s' * (changed.group_convolutions > 1)} a group, {deadline - time.perf_counter():.0f} s of"
         f" training, about {epochs:.1f} epochs"
     )
-    return changed.replace(epochs=max(1, round(epochs)), steps=None), make_budget(plan, deadline)
+    return changed.replace(epochs=max(1, round(epochs)), steps=None), make_budget(plan, deadline, least_seconds)

@@ -22,15 +22,18 @@ class TimeBudget(keras.callbacks.Callback):
         recipe: its fields learning_rate and warmup.
         deadline: when training has to be over, on the clock of `time.perf_counter`, seconds.
         steps_per_execution: steps between two looks at the clock.
+        least_seconds: for which it trains however late it is, tracing apart.
 
     Attributes:
+        started: when the first steps were over, which are traced and compiled besides; seconds.
         steps: steps done.
         schedule: (step, rate) wherever the rate changed.
     """
 
-    def __init__(self, recipe: Recipe, deadline: float, steps_per_execution: int) -> None:
+    def __init__(self, recipe: Recipe, deadline: float, steps_per_execution: int, least_seconds: float = 0.0) -> None:
         super().__init__()
         self.recipe, self.deadline, self.steps_per_execution = recipe, deadline, steps_per_execution
+        self.least_seconds = least_seconds
         self.steps = 0
         self.schedule: list[tuple[int, float]] = []
 
@@ -44,8 +47,11 @@ class TimeBudget(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         now = time.perf_counter()
-        # The first steps are traced and compiled besides, which tells nothing of the ones to come.
-        took, self.looked = now - self.looked if self.steps else 0.0, now
+        if not self.steps:
+            # Tracing tells nothing of the steps to come, and is no part of the triangle.
+            self.started = self.looked = now
+            self.deadline = max(self.deadline, now + self.least_seconds)
+        took, self.looked = now - self.looked, now
         # Keras names the last step of an execution even where the epoch ended within it.
         done = min(batch + 1, self.params["steps"])
         self.steps += done - self.epoch_steps

@@ -180,8 +180,8 @@ def _median_seconds(act: Callable[[], Any], times: int) -> float:
     return float(np.median(taken))
 
 
-def make_budget(plan: Plan, deadline: float) -> TimeBudget:
+def make_budget(plan: Plan, deadline: float, least_seconds: float) -> TimeBudget:
     """The clock for the chosen net."""
-    left = deadline - time.perf_counter()
+    left = max(deadline - time.perf_counter(), least_seconds)
     steps = max(1, int(left / LOOKS / plan.seconds_per_step))
-    return TimeBudget(plan.recipe, deadline, steps)
+    return TimeBudget(plan.recipe, deadline, steps, least_seconds)
