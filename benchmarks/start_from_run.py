@@ -169,11 +169,11 @@ def section(options: argparse.Namespace, recipe: str, found: dict[str, list[Pair
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", choices=sorted(RECIPES), default="mnist-5k")
+    parser.add_argument("--data", choices=sorted(RECIPES), default="mnist")
     parser.add_argument("--data-dir", help="folder with extracted archives")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--per-class", type=int, default=100, help="new images of each class")
-    parser.add_argument("--epochs", type=int, default=32, help="of the new images")
+    parser.add_argument("--epochs", type=int, default=16, help="of the new images")
     parser.add_argument("--known-epochs", type=int, default=2, help="of the run that is begun with")
     parser.add_argument("--rehearse", action="store_true", help="prints the section instead of writing it")
     options = parser.parse_args()
