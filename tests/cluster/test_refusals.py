@@ -42,7 +42,7 @@ def test_refused(words: tuple[object, ...], text: str, command: Command, offline
 def test_another_place_for_a_training_that_is_resumed(command: Command, offline: Path) -> None:
     words = ("--resume", "gone", "--cluster", "local", "--workers", 2, "--storage", "there")
     assert command("train", *words)[::2] == (
-        2, "tinysight: storage cannot be changed when a training is resumed: leave it out\n",
+        2, "tinysight: --storage cannot be changed when a training is resumed: leave it out\n",
     )  # fmt: skip
     assert not (offline / "there").exists()
 

@@ -173,7 +173,7 @@ class TestRefused:
         ("words", "message"),
         [
             (("mnist-softmax", "--seeds", "3", "--minutes", "1"), "--seeds and --minutes exclude each other"),
-            (("--seeds", "3", "--resume", "run"), "seeds cannot be changed when a training is resumed"),
+            (("--seeds", "3", "--resume", "run"), "--seeds cannot be changed when a training is resumed"),
             (("mnist-softmax", "--seeds", "1"), "1 is not in the range x>=2"),
         ],
     )

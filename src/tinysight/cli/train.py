@@ -154,12 +154,12 @@ def _refuse_changes(ctx: click.Context) -> None:
         "resume", "data_dir", "device", "quiet", "as_json", "no_report", "save_json", "checkpoint_minutes", "live",
         "tensorboard", "cluster", "workers",
     }  # fmt: skip
-    given = ctx.get_parameter_source
-    for name in ctx.params.keys() - kept:
-        if given(name) not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
-            raise InvalidValueError(
-                f"{name.replace('_', '-')} cannot be changed when a training is resumed: leave it out"
-            )
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        source = ctx.get_parameter_source(name)
+        if name not in kept and source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
+            as_typed = max(parameter.opts, key=len)
+            raise InvalidValueError(f"{as_typed} cannot be changed when a training is resumed: leave it out")
 
 
 def _train(

@@ -67,7 +67,7 @@ def _recipe(recipe: str | None, assignments: tuple[str, ...], options: dict[str,
     if options["resume"] is not None:
         for name in ("space", "data", "out"):
             if options[name] is not None:
-                raise InvalidValueError(f"{name} cannot be changed when a search goes on: leave it out")
+                raise InvalidValueError(f"--{name} cannot be changed when a search goes on: leave it out")
         if recipe is not None or assignments:
             raise InvalidValueError("a search that goes on has its recipe: leave RECIPE and --set out")
         return None

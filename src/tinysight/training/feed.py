@@ -112,17 +112,23 @@ def _tf_dataset(feed: Feed) -> Any:
     block = feed.batch_size * max(1, BLOCK_IMAGES // feed.batch_size)
     label_type = tf.float32 if feed.one_hot else tf.int32
 
+    # Rewriting these, which have no branches, for a graph would take a tenth of a second.
+    as_it_is = tf.autograph.experimental.do_not_convert
+
+    @as_it_is
     def order(_: Any) -> Any:
         indices = tf.numpy_function(feed.order, [], tf.int64, stateful=True)
         indices.set_shape([None])
         return tf.data.Dataset.from_tensor_slices(indices)
 
+    @as_it_is
     def look_up(indices: Any) -> Any:
         pixels, labels = tf.numpy_function(feed.look_up, [indices], (tf.uint8, label_type), stateful=False)
         pixels.set_shape([None, *feed.images.image_shape])
         labels.set_shape([None, feed.images.num_classes] if feed.one_hot else [None])
         return pixels, labels
 
+    @as_it_is
     def cut(pixels: Any, labels: Any) -> Any:
         size = feed.batch_size
         starts = tf.data.Dataset.range(0, tf.shape(pixels, tf.int64)[0], size)
