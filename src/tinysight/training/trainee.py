@@ -83,12 +83,17 @@ class Trainee(keras.Model):
         return ops.take(weights, labels) if len(labels.shape) == 1 else ops.matmul(labels, weights)
 
 
+def has_one_hot_labels(recipe: Recipe) -> bool:
+    """Whether the loss of `recipe` takes labels as one-hot rows, float32 (n, num_classes), rather than as indices."""
+    return recipe.loss == "categorical_crossentropy"
+
+
 def make_loss(recipe: Recipe, net: keras.Model) -> keras.losses.Loss:
     """The loss of `recipe` on what `net` gives: probabilities or logits.
 
     Label smoothing needs one-hot labels; `categorical_crossentropy` has them.
     """
     from_logits = not gives_probabilities(net)
-    if recipe.loss == "categorical_crossentropy":
+    if has_one_hot_labels(recipe):
         return keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=recipe.label_smoothing)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
