@@ -82,7 +82,7 @@ def section(found: list[Timed], options: argparse.Namespace) -> list[str]:
         f"`python benchmarks/minutes.py --data {options.data} {asked}`: `tinysight train --minutes M`, whole processes,"
         f" report included, seed {options.seed}. Wanted: within {WANTED:.0%}.{note}",
         "",
-        "| M | wall time | beside M | chosen: widths, convolutions a group | steps | test accuracy |",
+        "| M | wall time | beside M | chosen: widths, convolutions a group | steps of so many images | test accuracy |",
         "| ---: | ---: | ---: | --- | ---: | ---: |",
     ]
     for timed in found:

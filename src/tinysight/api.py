@@ -47,7 +47,11 @@ class TrainedRun(Run):
             data_dir: where extracted archives lie.
             split: "test" or "train".
 
+        Returns:
+            As `tinysight.verbs.evaluate.evaluate`.
+
         Raises:
+            InvalidValueError: for another split.
             DataError: when the data cannot be had, or does not fit the model.
         """
         from tinysight.verbs.evaluate import evaluate
@@ -74,7 +78,14 @@ class TrainedRun(Run):
         return predictor_of(self)(array_to_input(images, tuple(read_json(self.data)["image_shape"])))
 
     def load_keras(self) -> Any:
-        """The Keras model from raw pixels to probabilities, loaded without running code from the file."""
+        """The Keras model, loaded without running code from the file.
+
+        Returns:
+            From raw pixels, uint8 (n, height, width, channels), to probabilities, float32 (n, classes).
+
+        Raises:
+            ModelError: when the file is damaged, or holds classes that are not known here.
+        """
         from tinysight.training.backend import choose_backend
 
         choose_backend()
@@ -101,7 +112,7 @@ def train(
 
     Args:
         recipe: name of a shipped recipe or path of a .toml file; None for the default one.
-        data: name of a data set, or a `DataSet` of your own; None for the recipe's.
+        data: name of a data set, path of your own images, or a `DataSet`; None for the recipe's.
         data_dir: where extracted archives lie; None for TINYSIGHT_DATA, else the cache.
         out: the run folder, new or empty; None for a new one under `runs/`.
         device: "auto", "cpu", "gpu" or "gpu:N".

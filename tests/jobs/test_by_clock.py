@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,19 @@ def test_the_recipe_of_a_training_by_the_clock_replays_it(
     first, second = (keras.models.load_model(f"{name}/model.keras").get_weights() for name in ("clock", "again"))
     for mine, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+def test_a_net_that_was_named_is_kept(command: Callable[..., tuple[int, str, str]], offline: Path) -> None:
+    words = ("--data", "mnist-5k", "--minutes", 0.1, "--no-report", "--out", "clock")
+    status, _, err = command("train", "mnist-softmax", *words)
+    assert status == 0, err
+    told = r"^--minutes 0\.1: the net of mnist-softmax, \d+ s of training, about [\d.]+ epochs$"
+    assert re.search(told, err, re.MULTILINE)
+    written, shipped = load_recipe("clock/recipe.toml"), load_recipe("mnist-softmax")
+    assert (written.model, written.layers, written.parameters) == ("cnn", shipped.layers, 7_850)
+    assert (written.schedule, written.translate, written.stem_strides) == ("recorded", 0, shipped.stem_strides)
+    assert written.steps is not None
+    assert written.steps > 1
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "soon"])

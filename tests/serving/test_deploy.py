@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,12 @@ def test_container_copies_what_there_is() -> None:
     copied = [word for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.M) for word in line.split()]
     assert "src" in copied
     assert [word for word in copied if not (ROOT / word).exists()] == []
+    # Else the wheel is not built.
+    packed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    needed = [*packed["wheel"]["packages"], *packed["wheel"]["force-include"]]
+    assert len(needed) >= 2
+    for path in needed:
+        assert any(Path(path).is_relative_to(word) for word in copied), path
     assert re.search(r"^USER (?!0\b)\d+", text, re.M)
 
 

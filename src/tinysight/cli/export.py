@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--format", "formats", multiple=True, metavar="FORMAT", help=f"Repeatable. One of: {', '.join(format_names())}."
 )
-@click.option("--quantize", metavar="int8", help="int8: a quarter of the size, for onnx and litert.")
+@click.option("--quantize", metavar="int8", help="int8: a quarter to two fifths of the size, for onnx and litert.")
 @click.option("--force", is_flag=True, help="Keep an int8 file that loses more than a point of accuracy.")
 @click.option("--out", type=click.Path(), help="Folder for the files.  [default: exports in the run]")
 @data_dir_option

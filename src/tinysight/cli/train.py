@@ -46,7 +46,9 @@ def known_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option("--seed", type=int, help="Of weights, order, splits, dropout and augmentation.")
 @click.option("--seeds", type=click.IntRange(2), metavar="N", help="Train N times, with --seed and those that follow.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any field of the recipe; repeatable.")
-@click.option("--minutes", type=click.FloatRange(0.05), help="Train the best net that fits into so much time.")
+@click.option(
+    "--minutes", type=click.FloatRange(0.05), help="Train the best net that fits into so much time, or the one named."
+)
 @click.option("--out", type=click.Path(), help="The run folder; without it, a new one under runs/.")
 @click.option("--device", default="auto", show_default=True, callback=known_device, help="auto, cpu, gpu or gpu:N.")
 @cluster_option

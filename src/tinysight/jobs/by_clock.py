@@ -52,9 +52,12 @@ def fit_into(
     deadline = max(latest - plan.scoring_seconds, time.perf_counter() + least_seconds)
     epochs = plan.num_images / split.num_train
     changed = plan.recipe
+    net = f"the net of {recipe.name}"
+    if recipe.model == "fast":
+        several = "s" * (changed.group_convolutions > 1)
+        net = f"{'-'.join(map(str, changed.widths))} with {changed.group_convolutions} convolution{several} a group"
     settings.say(
-        f"--minutes {settings.minutes:g}: {'-'.join(map(str, changed.widths))} with {changed.group_convolutions}"
-        f" convolution{'s' * (changed.group_convolutions > 1)} a group, {deadline - time.perf_counter():.0f} s of"
-        f" training, about {epochs:.1f} epochs"
+        f"--minutes {settings.minutes:g}: {net}, {deadline - time.perf_counter():.0f} s of training, about"
+        f" {epochs:.1f} epochs"
     )
     return changed.replace(epochs=max(1, round(epochs)), steps=None), make_budget(plan, deadline, least_seconds)

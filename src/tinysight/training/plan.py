@@ -87,6 +87,8 @@ def make_plan(
 ) -> Plan:
     """The largest candidate that sees enough images before the end; the smallest one where none does.
 
+    A recipe of another model than "fast" keeps its net, which is trained for as long as there is time.
+
     Args:
         recipe: what all candidates share.
         images: what is trained on.
@@ -98,7 +100,10 @@ def make_plan(
     """
     started = time.perf_counter()
     num_train = len(images) if rows is None else len(rows)
-    if latest - started < UNTIMED_SECONDS:
+    is_ours = recipe.model == "fast"
+    if not is_ours:
+        candidates = (Candidate(images=0),)
+    elif latest - started < UNTIMED_SECONDS:
         return _untimed(_for_images(recipe.replace(**candidates[0].fields), images), latest - started, num_scored)
     best: Plan | None = None
     for candidate in candidates:
@@ -115,7 +120,7 @@ def make_plan(
         best = _with_scoring(best, images, latest, num_scored)
     # The net that is trained gets the names that it has where nothing was timed before it.
     keras.backend.clear_session()
-    if best.num_images >= EPOCHS_FOR_SHIFTS * num_train and min(images.image_shape[:2]) >= 16:
+    if is_ours and best.num_images >= EPOCHS_FOR_SHIFTS * num_train and min(images.image_shape[:2]) >= 16:
         best = replace(best, recipe=best.recipe.replace(translate=2))
     return best
 
@@ -143,6 +148,8 @@ def _with_scoring(plan: Plan, images: ImageSet, latest: float, num_scored: int) 
 
 def _for_images(recipe: Recipe, images: ImageSet) -> Recipe:
     """The stem takes larger steps over larger images, so that the groups see what they see of small ones."""
+    if recipe.model != "fast":
+        return recipe
     times = max(1, round(min(images.image_shape[:2]) / USUAL_SIDE))
     return recipe.replace(stem_strides=min(4, recipe.stem_strides * times))
 

@@ -7,7 +7,8 @@ from typing import Any
 
 
 def devices(device: str = "auto") -> list[dict[str, Any]]:
-    """One record a processor or accelerator that the chosen backend sees; the last one is what training uses.
+    """One record a processor or accelerator that the chosen backend sees; training uses the first GPU, or the one
+    named, and the processor where there is none.
 
     Raises:
         TinysightError: when `device` does not exist here.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinysight.data.source import load_again, load_data
-from tinysight.errors import DataError
+from tinysight.errors import DataError, InvalidValueError
 from tinysight.evaluation.forward import predictor_of
 from tinysight.evaluation.results import evaluate_splits
 from tinysight.files import read_json
@@ -66,12 +66,18 @@ def evaluate(
         data_dir: where extracted archives lie; None for where they lay when the run was trained.
         split: "test" or "train".
 
+    Returns:
+        Figures with intervals, overall and per class, and the confusion matrix; the path of its picture.
+
     Raises:
+        InvalidValueError: for another split.
         RunError: when there is no finished run.
         DataError: when the data cannot be had, or its classes or image shape are not the model's.
     """
     from tinysight.report.plots import confusion_figure, save
 
+    if split not in ("test", "train"):
+        raise InvalidValueError(f"split is '{split}'; expected test or train")
     run = open_run(path)
     described = read_json(run.data)
     if data is None:

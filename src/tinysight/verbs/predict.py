@@ -72,6 +72,15 @@ def classify(
 ) -> Iterator[dict[str, Any]]:
     """`predict_files` for images that were found already; nothing is decoded before the first record is asked for.
 
+    Args:
+        predictor: the model.
+        found: as `tinysight.serving.image_paths.find_images` gives them.
+        top: how many classes a record names.
+        stdin: what `-` stands for; None for standard input.
+
+    Returns:
+        The records of `predict_files`, in the order of `found`.
+
     Raises:
         InvalidValueError: when `top` is below 1.
     """

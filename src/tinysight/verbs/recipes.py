@@ -13,6 +13,7 @@ def list_recipes() -> list[dict[str, Any]]:
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
+    """`name`, `data`, `parameters`, `published_accuracy` (0..1, or None) and `description`."""
     return {
         "name": recipe.name,
         "data": recipe.data,
