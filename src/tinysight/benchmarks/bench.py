@@ -23,7 +23,8 @@ class Bench:
     """One call of the benchmark.
 
     Attributes:
-        folder: scratch; runs and archives lie here and are removed with it.
+        folder: scratch; archives lie here and are removed with it.
+        kept: where runs lie; None for the scratch folder.
         scripts: where the plain Keras programs lie.
         data_dir: where extracted archives lie; None for the cache.
         rounds: how often the two sides take their turns.
@@ -35,6 +36,7 @@ class Bench:
 
     folder: Path
     scripts: Path
+    kept: Path | None = None
     data_dir: str | None = None
     rounds: int = 3
     seeds: int = 3
@@ -85,7 +87,7 @@ class Bench:
             fields: further fields of the recipe.
         """
         self.num_runs += 1
-        run = Run(self.folder / f"{recipe}-{self.num_runs}")
+        run = Run((self.kept or self.folder) / f"{recipe}-{self.num_runs}")
         words = ["train", recipe, "--json", "--device", "cpu", "--seed", seed, "--out", run.folder]
         if isinstance(data, Path) or self.rehearse:
             words += ["--data", data if isinstance(data, Path) else self.archive(data)]

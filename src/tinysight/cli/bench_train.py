@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings of cifar10-94.")
 @data_dir_option
 @click.option("--out", type=click.Path(dir_okay=False), help="A page to write, or to put these measures into.")
+@click.option("--keep", type=click.Path(file_okay=False), help="A new folder in which the trained runs stay.")
 @click.option("--note", default="", help="A line for the page, as which test images these are.")
 @click.option("--rehearse", is_flag=True, help="Few images, one epoch, one round: does everything work?")
 @json_option

@@ -93,6 +93,7 @@ def bench_train(
     seeds: int = 3,
     data_dir: str | None = None,
     out: str | Path | None = None,
+    keep: str | Path | None = None,
     note: str = "",
     rehearse: bool = False,
     say: Say = lambda text: None,
@@ -105,13 +106,15 @@ def bench_train(
         seeds: trainings of a measure that has only one side.
         data_dir: where extracted archives lie; None for the cache.
         out: a page to write, or in which to replace the sections of these measures; after each of them.
+        keep: a folder, new or empty, in which the trained runs stay, to score them otherwise; None to remove them.
         note: a line for each of these sections, as which test images these are.
         rehearse: whether to go through everything once, with few images and one epoch; the figures mean nothing.
         say: takes lines for a person.
 
     Raises:
         UnknownNameError: for a measure that does not exist, or whose recipe does not.
-        InvalidValueError: for a measure that cannot be taken, a page that is none, or a rehearsal with a page.
+        InvalidValueError: for a measure that cannot be taken, a page that is none, a rehearsal with a page, or a folder
+            to keep runs in that holds something.
         DataUnavailableError: for data that a named measure needs.
         TrainingStoppedError: when a program fails.
     """
@@ -122,14 +125,15 @@ def bench_train(
     page = None if out is None else Path(out)
     if page is not None:
         _page(page)
+    kept = None if keep is None else _new_folder(Path(keep))
     for name, reason in left_out.items():
         say(f"{name} is left out: {reason}")
     _warn(say)
     machine, taken = describe_machine(), []
     with tempfile.TemporaryDirectory(prefix="tinysight-bench-", ignore_cleanup_errors=True) as folder:
         bench = Bench(
-            folder=Path(folder), scripts=scripts, data_dir=data_dir, rounds=1 if rehearse else rounds, seeds=seeds,
-            rehearse=rehearse, say=say,
+            folder=Path(folder), scripts=scripts, kept=kept, data_dir=data_dir, rounds=1 if rehearse else rounds,
+            seeds=seeds, rehearse=rehearse, say=say,
         )  # fmt: skip
         if not rehearse:
             _warm_up(bench)
@@ -206,6 +210,17 @@ def _page(path: Path) -> str:
                 f"{path} is no page of this command: it has no mark <!-- begin {name} -->; name another with --out"
             )
     return page
+
+
+def _new_folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(path.iterdir())
+    except OSError as error:
+        raise InvalidValueError(f"cannot keep runs in {path}: {error}; name another folder with --keep") from None
+    if not is_empty:
+        raise InvalidValueError(f"{path} holds something already: name a new folder with --keep")
+    return path
 
 
 def _with(page: str, machine: dict[str, Any], taken: Taken) -> str:
