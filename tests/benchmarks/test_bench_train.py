@@ -14,6 +14,7 @@ from tinysight.benchmarks import bench as benches
 from tinysight.benchmarks.measure import Measure
 from tinysight.benchmarks.measures import MEASURES
 from tinysight.benchmarks.pairs import Pair
+from tinysight.runs import open_run
 
 Command = Callable[..., tuple[int, str, str]]
 TINY = Measure(
@@ -35,7 +36,8 @@ def test_a_rehearsal(programs: Programs, offline: Path) -> None:
     from tinysight.verbs.bench_train import bench_train
 
     said: list[str] = []
-    results = bench_train(measures=["tiny"], rehearse=True, say=said.append).to_dict()
+    kept = offline / "kept"
+    results = bench_train(measures=["tiny"], rehearse=True, keep=kept, say=said.append).to_dict()
     (record,) = json.loads(json.dumps(results))["measures"]
     text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     section = text.partition("## tinysight bench train")[2].partition("\n## ")[0]
@@ -51,8 +53,10 @@ def test_a_rehearsal(programs: Programs, offline: Path) -> None:
     assert results["left_out"] == {}
     assert {"python", "keras", "numpy"} <= set(results["machine"]["versions"])
     assert any("round 1 of 1: tinysight train mnist-softmax" in line for line in said)
-    # Everything was in a folder that is gone.
-    assert list(offline.iterdir()) == []
+    # Everything else was in a folder that is gone; the runs, without and with a report, are whole.
+    assert list(offline.iterdir()) == [kept]
+    runs = sorted(kept.iterdir())
+    assert [open_run(run).folder for run in runs] == [kept / "mnist-softmax-1", kept / "mnist-softmax-2"]
 
 
 def test_a_page_is_written_and_updated(programs: Programs, offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +94,8 @@ def test_a_page_is_written_and_updated(programs: Programs, offline: Path, monkey
         (("--measure", "gpu-94"), "gpu-94 cannot be measured here: it needs a GPU"),
         (("--measure", "predict"), "cifar10 is not on disk"),
         (("--measure", "tiny", "--rehearse", "--out", "page.md"), "leave out --out or --rehearse"),
+        (("--measure", "tiny", "--rehearse", "--keep", "."), "holds something already: name a new folder with --keep"),
+        (("--measure", "tiny", "--rehearse", "--keep", "mine.md/x"), "cannot keep runs in mine.md/x"),
         (("--measure", "tiny", "--out", "mine.md"), "mine.md is no page of this command"),
         (("--rounds", 0), "0 is not in the range"),
     ],
