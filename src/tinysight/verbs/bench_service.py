@@ -134,6 +134,9 @@ def bench_service(
         data_dir: where extracted archives lie; None for where they lay in training, or the cache.
         say: takes lines for a person.
 
+    Returns:
+        The runtime's own rate, and for each kind of request rate, latency and errors.
+
     Raises:
         RunError, DataError, ModelError: when the run, its data or its model cannot be had.
     """

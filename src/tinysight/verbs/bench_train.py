@@ -111,6 +111,9 @@ def bench_train(
         rehearse: whether to go through everything once, with few images and one epoch; the figures mean nothing.
         say: takes lines for a person.
 
+    Returns:
+        The machine, what each measure came to, and which were not possible here.
+
     Raises:
         UnknownNameError: for a measure that does not exist, or whose recipe does not.
         InvalidValueError: for a measure that cannot be taken, a page that is none, a rehearsal with a page, or a folder

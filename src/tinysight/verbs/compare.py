@@ -34,6 +34,9 @@ def compare(paths: Sequence[str | Path], *, output: str | Path = DEFAULT_PAGE) -
         paths: the runs' folders, two or more.
         output: the page, an .html file; an earlier comparison is replaced.
 
+    Returns:
+        The runs' figures with their differences, and the page.
+
     Raises:
         InvalidValueError: when there are fewer than two runs, or `output` is another person's file.
         RunError: when one is no finished run.

@@ -57,6 +57,10 @@ def show_data(
         seed: None for the first images, else the seed of a random choice.
         output: the PNG file; None for NAME-grid.png in the current folder. Only an earlier grid is overwritten.
 
+    Returns:
+        Name and origin of the data, how many images the split and each class have, their shape and range, the picture's
+        path and which images it shows, as `--json` prints them.
+
     Raises:
         UnknownNameError, DataUnavailableError, DataError: as `tinysight.data.catalog.load`.
         InvalidValueError: when an argument is out of range or the output is in the way.

@@ -42,6 +42,9 @@ def check_data(path: str | Path, *, group_by: str | None = None) -> Checked:
         path: as `tinysight.data.source.load_data`.
         group_by: as there; objects that are in several splits are found.
 
+    Returns:
+        Counts and findings, with the images that they are about.
+
     Raises:
         DataError: when it cannot be read as data at all: no image, one class, nothing but broken files.
         InvalidValueError: when `group_by` is wrong.

@@ -83,6 +83,9 @@ def lr_find(
             .json. Only earlier files of this verb are overwritten.
         device: "auto", "cpu", "gpu" or "gpu:N".
 
+    Returns:
+        Rates and losses, the rate that was read from them, and the two files.
+
     Raises:
         InvalidValueError: for steps or rates out of range, or files that are in the way.
         ModelError: when the loss fell at no rate.

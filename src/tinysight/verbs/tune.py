@@ -86,6 +86,9 @@ def tune(
         cluster: whose workers train the trials, or None for this process.
         say: takes lines for a person.
 
+    Returns:
+        The search with its best trial, and whether it was interrupted.
+
     Raises:
         TinysightError: for whatever a person can mend; see `tinysight.errors`.
     """
