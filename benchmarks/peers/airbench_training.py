@@ -9,6 +9,7 @@ with its averaged views; reading the images is not, nor the first run, in which 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -35,7 +36,7 @@ def timed_run(level: str, folder: Path, number: int) -> dict[str, float]:
     import torch
 
     train: Any = getattr(airbench, f"train{level}")
-    size, moved, cutout = {"94": (1000, 2, 0), "96": (1024, 4, 12)}[level]
+    moved, cutout, size = {"94": (2, 0, 1024), "96": (4, 12, 1024)}[level]
     views = {"flip": True, "translate": moved} | ({"cutout": cutout} if cutout else {})
     images = airbench.CifarLoader(str(folder), train=True, batch_size=size, aug=views, altflip=True)
     test = airbench.CifarLoader(str(folder), train=False, batch_size=2000)
@@ -49,8 +50,15 @@ def timed_run(level: str, folder: Path, number: int) -> dict[str, float]:
 
 def main(level: str, archive: str, num_runs: int) -> None:
     """Runs them all and prints one JSON object."""
+    archive = str(Path(archive).resolve())
+    # Set by the caller for what it measures on the processor.
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "-1":
+        del os.environ["CUDA_VISIBLE_DEVICES"]
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        # The package looks for test images in a folder of this name where it runs, and fetches what is not there.
+        folder = Path(scratch) / "cifar10"
+        folder.mkdir()
+        os.chdir(scratch)
         put_images(archive, folder)
         timed_run(level, folder, -1)
         print(json.dumps({"runs": [timed_run(level, folder, number) for number in range(num_runs)]}))

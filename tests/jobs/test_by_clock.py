@@ -95,7 +95,7 @@ def test_the_recipe_of_a_training_by_the_clock_replays_it(
 ) -> None:
     status, _, err = command("train", "quick", "--data", "mnist-5k", "--minutes", 0.1, "--no-report", "--out", "clock")
     assert status == 0, err
-    assert "--minutes 0.1: 32-64-128 with 1 convolution a group" in err
+    assert "--minutes 0.1: 32-64-128 with 1 convolution a group, first layer in steps of 2, " in err
     # How many epochs there will be is not known, how much time is left is.
     left = [float(line.rpartition("images/s")[2].split()[0]) for line in err.splitlines() if line.startswith("epoch ")]
     assert "epoch 1  accuracy" in err
@@ -128,6 +128,31 @@ def test_a_net_that_was_named_is_kept(command: Callable[..., tuple[int, str, str
     assert (written.schedule, written.translate, written.stem_strides) == ("recorded", 0, shipped.stem_strides)
     assert written.steps is not None
     assert written.steps > 1
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words", "name"),
+    [
+        ("quick", ("--epochs", 3), "epochs"),
+        ("mnist-softmax", ("--set", "steps=5"), "steps"),
+        ("quick", ("--set", "widths=8,16"), "widths"),
+        ("quick", ("--set", "seed=3", "--set", "precision=float32"), "precision"),
+    ],
+)
+def test_what_the_clock_chooses_cannot_be_set(
+    command: Callable[..., tuple[int, str, str]], offline: Path, recipe: str, words: tuple[Any, ...], name: str
+) -> None:
+    status, out, err = command("train", recipe, "--data", "mnist-5k", "--minutes", 0.1, *words)
+    assert (status, out) == (2, "")
+    assert f"{name} is chosen by --minutes: leave one of them out" in err
+    assert list(offline.iterdir()) == []
+
+
+def test_every_field_of_a_candidate_is_refused(keras_module: Any) -> None:
+    from tinysight.jobs.by_clock import OF_NET
+    from tinysight.training.plan import CANDIDATES
+
+    assert {name for candidate in CANDIDATES for name in candidate.fields} <= set(OF_NET)
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "soon"])

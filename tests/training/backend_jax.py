@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from weighted_loss import weighted_losses  # noqa: E402
 
 from tinysight.benchmarks.warm_training import compiled, timed_runs  # noqa: E402
 from tinysight.errors import TinysightError  # noqa: E402
-from tinysight.models.registry import build_net, build_training_net  # noqa: E402
-from tinysight.recipe import make_recipe, to_toml  # noqa: E402
+from tinysight.models.registry import as_saved, build_net, build_training_net  # noqa: E402
+from tinysight.models.serving import serving_model_of  # noqa: E402
+from tinysight.recipe import Recipe, make_recipe, to_toml  # noqa: E402
+from tinysight.training.budget import TimeBudget  # noqa: E402
 from tinysight.training.checkpoints import read_newest  # noqa: E402
 from tinysight.training.feed import Feed  # noqa: E402
 from tinysight.training.fit import fit  # noqa: E402
@@ -112,18 +115,31 @@ WHOLE_EPOCHS = make_recipe(
 )  # fmt: skip
 
 
-def whole_epochs(folder: Path) -> dict[str, Any]:
-    """The same training step by step and as whole epochs, as whole epochs that were stopped after the second, and as
+# What the recipes for GPUs are made of.
+WHOLE_FAST = make_recipe(
+    {
+        "model": "fast", "widths": [4], "group_convolutions": 2, "group_pooling": "after", "residual": True,
+        "stem_filters": 4, "stem_kernel": 2, "stem_strides": 1, "stem_padding": "valid", "logit_scale": 0.125,
+        "optimizer": "muon", "learning_rate": 0.2, "kernel_rate": 0.12, "momentum": 0.85, "schedule": "triangular",
+        "loss": "categorical_crossentropy", "label_smoothing": 0.1, "batch_size": 12, "steps": 7, "flip": "alternating",
+        "translate": 1, "cutout": 2, "flip_predictions": True, "shift_predictions": 1,
+    }
+)  # fmt: skip
+
+
+def whole_epochs(folder: Path, recipe: Recipe, ways: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The same training step by step and as whole epochs, as whole epochs that were stopped after so many steps, and as
     the benchmark for GPUs runs it."""
     data, found = small_data(), {}
-    for name, stops in {"steps": (), "epochs": (), "stopped": (2,)}.items():
+    folder.mkdir()
+    for name, stops in ways.items():
         checkpoint = None
         for stop in (*stops, 1000):
             keras.utils.set_random_seed(0)
-            net = build_training_net(WHOLE_EPOCHS, data.image_shape, 4)
+            net = build_training_net(recipe, data.image_shape, 4)
             with contextlib.suppress(Stop):
                 result = fit(
-                    WHOLE_EPOCHS, net, data.train, data.test, history_path=folder / f"{name}.csv",
+                    recipe, net, data.train, data.test, history_path=folder / f"{name}.csv",
                     checkpoints=folder / name, resume=checkpoint, quiet=True, whole_epochs=name != "steps",
                     callbacks=[StopAt(stop)],
                 )  # fmt: skip
@@ -132,23 +148,47 @@ def whole_epochs(folder: Path) -> dict[str, Any]:
             "history": [{key: value for key, value in row.items() if key != "seconds"} for row in result.history],
             "weights": values_of(net),
         }
-    return {**found, "warm": warm(folder)}
+    model = serving_model_of(as_saved(net, recipe, data.image_shape, 4), recipe, data.image_shape)
+    answers = model.predict(data.test.images, verbose=0).argmax(axis=1)
+    return {**found, "warm": warm(folder, recipe), "accuracy": float((answers == data.test.labels).mean())}
 
 
 def values_of(net: keras.Model) -> list[list[float]]:
     return [np.asarray(variable).ravel().tolist() for variable in net.variables]
 
 
-def warm(folder: Path) -> dict[str, Any]:
+def warm(folder: Path, recipe: Recipe) -> dict[str, Any]:
     data = small_data()
     archive, path = folder / "stripes.npz", folder / "warm.toml"
     pixels, labels = (data.train.images, data.test.images), (data.train.labels, data.test.labels)
     np.savez(archive, x_train=pixels[0], y_train=labels[0], x_test=pixels[1], y_test=labels[1])
-    path.write_text(to_toml(WHOLE_EPOCHS, "made for a test"), encoding="utf-8")
+    path.write_text(to_toml(recipe, "made for a test"), encoding="utf-8")
     training = compiled(str(path), str(archive))
     # What it is compared with has seed 0; another one comes before it.
     training.run(5)
     return {**timed_runs(training, 1), "weights": values_of(training.net)}
+
+
+def by_clock(folder: Path) -> dict[str, Any]:
+    """First and last rates of a training by the clock, and its weights beside those of the recipe that replays it."""
+    recipe = make_recipe({"layers": DENSE, "batch_size": 8, "optimizer": "sgd", "learning_rate": 0.1})
+    data = small_data()
+
+    def trained(recipe: Any, budget: TimeBudget | None) -> list[list[float]]:
+        keras.utils.set_random_seed(0)
+        net = build_training_net(recipe, data.image_shape, 4)
+        fit(recipe, net, data.train, None, history_path=folder / "c.csv", quiet=True, budget=budget)
+        return values_of(net)
+
+    budget = TimeBudget(recipe, time.perf_counter(), 1, least_seconds=0.5)
+    first = trained(recipe, budget)
+    recorded = budget.recorded(recipe)
+    recorded = recorded.replace(epochs=-(-recorded.steps // -(-len(data.train) // 8)))
+    return {
+        "steps": recorded.steps,
+        "highest": max(recorded.schedule_rates),
+        "weights": [first, trained(recorded, None)],
+    }
 
 
 class Interrupt(keras.callbacks.Callback):  # type: ignore[misc]
@@ -179,7 +219,11 @@ def main(folder: Path) -> None:
                 "nothing": message(folder, [Interrupt(0)]),
                 "weighted": weighted_losses(),
                 "resumed": resumed(folder),
-                "whole_epochs": whole_epochs(folder),
+                "whole_epochs": whole_epochs(
+                    folder / "dense", WHOLE_EPOCHS, {"steps": (), "stopped": (2,), "epochs": ()}
+                ),
+                "whole_fast": whole_epochs(folder / "fast", WHOLE_FAST, {"steps": (), "epochs": ()}),
+                "by_clock": by_clock(folder),
             }
         )
     )

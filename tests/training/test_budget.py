@@ -33,3 +33,14 @@ def test_it_ends_within_half_a_look_but_never_because_of_tracing(
     assert timed.steps == 30
     # Up from nothing when tracing is over, not somewhere on the way down.
     assert dict(timed.schedule)[10] == pytest.approx(budget.SMALLEST_RATE * timed.recipe.learning_rate)
+
+
+def test_an_interrupted_training_is_recorded_up_to_what_was_kept(keras_module: Any) -> None:
+    from tinysight.training.budget import TimeBudget
+
+    recipe = load_recipe("sprint")
+    timed = TimeBudget(recipe, 100.0, steps_per_execution=10)
+    timed.steps, timed.schedule = 40, [(0, 0.1), (10, 0.3), (20, 0.2), (30, 0.1)]
+    whole, kept = timed.recorded(recipe), timed.recorded(recipe, 20)
+    assert (whole.steps, whole.schedule_steps) == (40, (0, 10, 20, 30))
+    assert (kept.steps, kept.schedule_steps, kept.schedule_rates) == (20, (0, 10), (0.1, 0.3))

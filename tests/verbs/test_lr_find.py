@@ -30,6 +30,18 @@ def find(command: Command, archive: Path, *words: object) -> tuple[int, str, str
     return command("lr-find", "mnist-softmax", "--data", archive, "--steps", 60, *words)
 
 
+def test_the_rate_of_convolutions_goes_with_it(command: Command, archive: Path, offline: Path) -> None:
+    """Muon moves them at a rate of their own, in proportion."""
+    words = ("lr-find", "quick", "--data", archive, "--steps", 60, "--set", "widths=4", "--set", "batch_size=20")
+    status, out, err = command(*words, "--json")
+    assert status == 0, err
+    result = json.loads(out)
+    assert result["suggested_kernel_rate"] == pytest.approx(result["suggested_rate"] * 0.12 / 0.2)
+    status, out, err = command(*words)
+    assert status == 0, err
+    assert f"--set kernel_rate={result['suggested_kernel_rate']:.2g} " in out
+
+
 def test_a_curve_and_a_rate(command: Command, archive: Path, offline: Path) -> None:
     from PIL import Image
 
@@ -40,6 +52,7 @@ def test_a_curve_and_a_rate(command: Command, archive: Path, offline: Path) -> N
     assert result["recipe"] == "mnist-softmax"
     assert (result["recipe_rate"], result["batch_size"], result["optimizer"]) == (0.001, 32, "adam")
     assert len(result["rates"]) == len(result["losses"]) == len(result["smoothed"]) == result["steps"] >= 40
+    assert result["suggested_kernel_rate"] is None
     assert 1e-4 < result["suggested_rate"] < result["lowest_loss_rate"] <= 10
     assert result["fall"] > 0.3
     with Image.open(result["plot"]) as picture:
@@ -105,8 +118,8 @@ def test_only_training_images_at_the_rates_that_are_said(keras_module: Any, monk
     class Spy:
         """The trainee, with a note of the rate of each step."""
 
-        def __init__(self, *arguments: Any) -> None:
-            self.trainee = compile_trainee(*arguments)
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self.trainee = compile_trainee(*arguments, **options)
 
         def train_on_batch(self, *batch: Any, **options: Any) -> Any:
             self.trainee.steps_per_execution = self.steps_per_execution

@@ -10,7 +10,18 @@ from typing import Any
 
 from tinysight.training.backend import processor
 
-PACKAGES = ("tinysight", "keras", "tensorflow-cpu", "tensorflow", "numpy", "onnxruntime")
+PACKAGES = (
+    "tinysight",
+    "keras",
+    "tensorflow-cpu",
+    "tensorflow",
+    "numpy",
+    "onnxruntime",
+    "jax",
+    "jaxlib",
+    "torch",
+    "airbench",
+)
 
 
 def describe_machine() -> dict[str, Any]:

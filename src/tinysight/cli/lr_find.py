@@ -76,6 +76,10 @@ def _describe(found: Found) -> str:
         f"the loss is lowest at {choice.lowest_loss:.2g}, {choice.fall:.0%} below its start; {beyond}",
         f"{len(found.test.rates)} steps; {ends[found.test.end]} at {found.test.rates[-1]:.2g}",
     ]
+    if found.kernel_rate is not None:
+        lines.insert(
+            1, f"with it goes --set kernel_rate={found.kernel_rate:.2g} (convolutions have a rate of their own)"
+        )
     if choice.fall < SMALL_FALL:
         lines.append("the loss fell by little: more --steps make the rate surer")
     return "\n".join([*lines, f"curve         {found.plot}  {found.record}"])

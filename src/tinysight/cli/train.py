@@ -183,6 +183,8 @@ def _train(
         if options["start"] is not None
         else load_recipe(recipe or DEFAULT_RECIPE, **changes)
     )
+    if options["minutes"] is not None:
+        verb.check_beside_minutes(loaded, changes)
     anything = recipe is None and "data" not in changes and options["start"] is None
     data = choose_data(loaded, options["data_dir"], anything=anything, say=settings.say)
     where = {name: options[name] for name in ("out", "data_dir", "device")}

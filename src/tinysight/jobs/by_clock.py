@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tinysight.data.validation import TrainingSplit
+from tinysight.errors import InvalidValueError
 from tinysight.images import DataSet
 from tinysight.jobs.settings import Settings
 from tinysight.recipe import Recipe
@@ -20,6 +22,30 @@ FINISHING, REPORTING = 1.15, 0.3
 USUAL_IMPORT = 3.5
 # At least so much of the time is for steps, however slow the machine: a net that learned nothing is of no use.
 LEAST_SHARE = 0.1
+
+# What the clock decides, and what it decides besides where it chooses the net: the fields of the candidates, and those
+# that must go with them.
+BY_CLOCK = ("epochs", "steps", "schedule", "schedule_steps", "schedule_rates")
+OF_NET = (
+    "widths", "group_convolutions", "group_pooling", "stem_kernel", "stem_strides", "stem_padding", "stem_filters",
+    "label_smoothing", "loss", "precision", "translate",
+)  # fmt: skip
+
+
+def check_beside_minutes(recipe: Recipe, named: Iterable[str]) -> None:
+    """Refuses fields that were set by hand but would be chosen by the clock.
+
+    Args:
+        recipe: what is to be trained.
+        named: the fields.
+
+    Raises:
+        InvalidValueError: for the first of them.
+    """
+    chosen = (*BY_CLOCK, *(OF_NET if recipe.model == "fast" else ()))
+    for name in named:
+        if name in chosen:
+            raise InvalidValueError(f"{name} is chosen by --minutes: leave one of them out")
 
 
 def fit_into(
@@ -55,7 +81,10 @@ def fit_into(
     net = f"the net of {recipe.name}"
     if recipe.model == "fast":
         several = "s" * (changed.group_convolutions > 1)
-        net = f"{'-'.join(map(str, changed.widths))} with {changed.group_convolutions} convolution{several} a group"
+        net = (
+            f"{'-'.join(map(str, changed.widths))} with {changed.group_convolutions} convolution{several} a group,"
+            f" first layer in steps of {changed.stem_strides}"
+        )
     settings.say(
         f"--minutes {settings.minutes:g}: {net}, {deadline - time.perf_counter():.0f} s of training, about"
         f" {epochs:.1f} epochs"

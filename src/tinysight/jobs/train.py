@@ -149,8 +149,11 @@ def _with_whole_epochs(recipe: Recipe, split: TrainingSplit) -> Recipe:
     """Where steps say when a training ends: so many epochs, the last of which may be a part, belong to them."""
     if recipe.steps is None:
         return recipe
-    steps_per_epoch = -(-split.num_train // recipe.batch_size)
-    return recipe.replace(epochs=-(-recipe.steps // steps_per_epoch))
+    return recipe.replace(epochs=-(-recipe.steps // _steps_per_epoch(recipe, split)))
+
+
+def _steps_per_epoch(recipe: Recipe, split: TrainingSplit) -> int:
+    return -(-split.num_train // recipe.batch_size)
 
 
 def _choose_backend(device: str, settings: Settings) -> None:
@@ -192,7 +195,9 @@ def _fit_and_finish(
     except DiskFullError as error:
         raise TrainingStoppedError(f"{error}, with `tinysight train --resume {run.folder}`") from None
     if budget is not None:
-        recipe = _with_whole_epochs(budget.recorded(recipe), split)
+        # Interrupted, the net has the weights of the last whole epoch.
+        kept = result.epochs_completed * _steps_per_epoch(recipe, split) if result.interrupted else None
+        recipe = _with_whole_epochs(budget.recorded(recipe, kept), split)
         write_text(run.recipe, to_toml(recipe, header(run, f"Chosen and recorded by --minutes {settings.minutes:g}.")))
     if result.interrupted:
         which = "last whole" if result.epoch_kept == result.epochs_completed else "best"
@@ -250,6 +255,11 @@ def _fit(
 def _profile(recipe: Recipe, data: DataSet, split: TrainingSplit) -> StepProfile:
     """Of a net of its own, so that the training is what it is without."""
     import keras
+
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        raise InvalidValueError(
+            f"--profile times a step on TensorFlow and JAX; KERAS_BACKEND is {keras.backend.backend()}: leave one out"
+        )
 
     from tinysight.training.fit import adapt_to, compile_trainee, make_feed
     from tinysight.training.profiling import profile_step

@@ -124,5 +124,10 @@ def serving_model_of(net: keras.Model, recipe: Recipe, input_shape: tuple[int, i
     )
 
 
+def num_views(recipe: Recipe) -> int:
+    """How often an image goes through the net of `serving_model_of`."""
+    return (1 + recipe.flip_predictions) * (3 if recipe.shift_predictions else 1)
+
+
 def _average(outputs: list[Any], name: str) -> Any:
     return outputs[0] if len(outputs) == 1 else layers.Average(name=name)(outputs)

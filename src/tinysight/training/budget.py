@@ -71,10 +71,9 @@ class TimeBudget(keras.callbacks.Callback):
         held = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.schedule.append((self.steps, held))
 
-    def recorded(self, recipe: Recipe) -> Recipe:
-        """The recipe that replays this training step by step."""
+    def recorded(self, recipe: Recipe, kept: int | None = None) -> Recipe:
+        """The recipe that replays this training step by step, or its first `kept` steps."""
+        kept = self.steps if kept is None else kept
         steps, rates = zip(*dict(self.schedule).items(), strict=True)
-        last = max(index for index, step in enumerate(steps) if step < self.steps) + 1
-        return recipe.replace(
-            steps=self.steps, schedule="recorded", schedule_steps=steps[:last], schedule_rates=rates[:last]
-        )
+        last = max(index for index, step in enumerate(steps) if step < kept) + 1
+        return recipe.replace(steps=kept, schedule="recorded", schedule_steps=steps[:last], schedule_rates=rates[:last])

@@ -101,8 +101,9 @@ class Checkpointer(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        # Keras names the last step of an execution even where the epoch ended within it.
         step = self.feed.skip + batch + 1
-        if step < self.feed.num_steps and time.perf_counter() - self.written >= self.interval:
+        if step < (self.feed.stop or self.feed.num_steps) and time.perf_counter() - self.written >= self.interval:
             self._write(self.epoch, step)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tinysight.images import ImageSet
 from tinysight.models.precision import resolve_precision
 from tinysight.models.registry import build_training_net
+from tinysight.models.serving import num_views
 from tinysight.recipe import Recipe
 from tinysight.training.budget import LOOKS, TimeBudget
 from tinysight.training.fit import compile_trainee, make_feed
@@ -117,7 +118,7 @@ def make_plan(
             break
     assert best is not None
     if num_scored and resolve_precision(best.recipe).precision != "float32":
-        best = _with_scoring(best, images, latest, num_scored)
+        best = _with_scoring(best, images, latest, num_scored, num_train)
     # The net that is trained gets the names that it has where nothing was timed before it.
     keras.backend.clear_session()
     if is_ours and best.num_images >= EPOCHS_FOR_SHIFTS * num_train and min(images.image_shape[:2]) >= 16:
@@ -126,7 +127,7 @@ def make_plan(
 
 
 def _untimed(recipe: Recipe, left: float, num_scored: int) -> Plan:
-    scoring = num_scored * (1 + recipe.flip_predictions) * FORWARD_SHARE["float32"] / USUAL_RATE
+    scoring = num_scored * num_views(recipe) * FORWARD_SHARE["float32"] / USUAL_RATE
     return Plan(
         recipe=recipe,
         seconds_per_step=recipe.batch_size / USUAL_RATE,
@@ -135,14 +136,14 @@ def _untimed(recipe: Recipe, left: float, num_scored: int) -> Plan:
     )
 
 
-def _with_scoring(plan: Plan, images: ImageSet, latest: float, num_scored: int) -> Plan:
+def _with_scoring(plan: Plan, images: ImageSet, latest: float, num_scored: int, num_train: int) -> Plan:
     """The same with its forward pass timed, in float32 as the ONNX file computes it."""
     net = build_training_net(plan.recipe.replace(precision="float32"), images.image_shape, images.num_classes)
     batch = np.zeros((SCORED_AT_ONCE, *images.image_shape), np.float32)
     seconds = _median_seconds(lambda: net.predict_on_batch(batch), TIMED_STEPS)
-    scoring = num_scored * (1 + plan.recipe.flip_predictions) * seconds / SCORED_AT_ONCE
+    scoring = num_scored * num_views(plan.recipe) * seconds / SCORED_AT_ONCE
     left = max(0.0, latest - scoring - time.perf_counter())
-    seen = int(left / plan.seconds_per_step * plan.recipe.batch_size)
+    seen = int(left / plan.seconds_per_step * min(plan.recipe.batch_size, num_train))
     return replace(plan, scoring_seconds=scoring, num_images=seen)
 
 
@@ -158,10 +159,10 @@ def _timed(
     recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None, latest: float, num_scored: int, num_train: int
 ) -> Plan:
     seconds, precision = _seconds_per_step(recipe, images, rows)
-    views = 1 + recipe.flip_predictions
-    scoring = num_scored * views * FORWARD_SHARE[precision] * seconds / min(recipe.batch_size, num_train)
+    batch_size = min(recipe.batch_size, num_train)
+    scoring = num_scored * num_views(recipe) * FORWARD_SHARE[precision] * seconds / batch_size
     left = latest - scoring - time.perf_counter()
-    seen = max(0, int(left / seconds * recipe.batch_size))
+    seen = max(0, int(left / seconds * batch_size))
     return Plan(recipe=recipe, seconds_per_step=seconds, num_images=seen, scoring_seconds=scoring)
 
 

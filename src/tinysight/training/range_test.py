@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tinysight.images import ImageSet
 from tinysight.recipe import Recipe
+from tinysight.training.balance import class_weights
 from tinysight.training.feed import Feed
 from tinysight.training.fit import adapt_to, compile_trainee, make_feed
 from tinysight.training.rate_choice import RangeTest, rising_rates
@@ -53,7 +54,8 @@ def run_range_test(
     )  # fmt: skip
     feed = make_feed(rising, images, rows)
     adapt_to(net, rising, images, rows)
-    trainee = compile_trainee(rising, net, feed.num_steps)
+    weights = class_weights(rising, images.labels[rows], images.num_classes)
+    trainee = compile_trainee(rising, net, feed.num_steps, class_weights=weights)
     # Every step's own loss is what is asked for.
     trainee.steps_per_execution = 1
     losses: list[float] = []

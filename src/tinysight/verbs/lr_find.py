@@ -38,6 +38,14 @@ class Found:
     plot: Path
     record: Path
 
+    @property
+    def kernel_rate(self) -> float | None:
+        """What goes with the suggested rate where convolutions have one of their own, as it was in the test."""
+        recipe = self.recipe
+        if recipe.optimizer != "muon":
+            return None
+        return self.choice.suggested * recipe.kernel_rate / recipe.learning_rate
+
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it and the record holds it."""
         from tinysight.training.rate_choice import smooth
@@ -51,6 +59,7 @@ class Found:
             "seed": self.recipe.seed,
             "recipe_rate": self.recipe.learning_rate,
             "suggested_rate": self.choice.suggested,
+            "suggested_kernel_rate": self.kernel_rate,
             "lowest_loss_rate": self.choice.lowest_loss,
             "fall": self.choice.fall,
             "steps": len(self.test.rates),
@@ -120,10 +129,11 @@ def _run(recipe: Recipe, data: DataSet, num_steps: int, lowest: float, highest: 
     import keras
 
     from tinysight.models.registry import build_training_net
-    from tinysight.training.augment import check_augmentation
+    from tinysight.training.augment import check_augmentation, resolve_flip
     from tinysight.training.range_test import run_range_test
 
     check_augmentation(recipe, data.image_shape)
+    recipe = resolve_flip(recipe, data.class_names)
     split = split_for_training(recipe, data)
     keras.utils.set_random_seed(recipe.seed)
     net = build_training_net(recipe, data.image_shape, len(data.class_names))

@@ -1,5 +1,6 @@
 """The main job: data, net, training, evaluation and a run folder that every later verb reads."""
 
+from tinysight.jobs.by_clock import check_beside_minutes
 from tinysight.jobs.on_cluster import check_beside_cluster
 from tinysight.jobs.seeds import train_seeds
 from tinysight.jobs.settings import Settings
@@ -12,6 +13,7 @@ __all__ = [
     "LivePage",
     "Settings",
     "check_beside_cluster",
+    "check_beside_minutes",
     "check_tensorboard",
     "recipe_of_start",
     "resume",
