@@ -105,8 +105,8 @@ def test_the_recipe_of_a_training_by_the_clock_replays_it(
     assert written.schedule == "recorded"
     assert written.schedule_steps[0] == 0
     assert written.steps is not None
-    # Of 15 steps each, as the report and `evaluate` name them.
-    assert written.epochs == -(-written.steps // 15)
+    # Of 18 steps each, as the report and `evaluate` name them.
+    assert written.epochs == -(-written.steps // 18)
     assert max(written.schedule_rates) <= np.float32(written.learning_rate)
     status, _, err = command("train", "clock/recipe.toml", "--no-report", "--out", "again")
     assert status == 0, err

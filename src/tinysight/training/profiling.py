@@ -156,7 +156,7 @@ def _tensorflow_functions(trainee: Trainee) -> list[Callable[[Any, Any], Any]]:
 
     def derived(pixels: Any, labels: Any) -> Any:
         loss, slopes = gradients(pixels, labels)
-        # Every gradient is needed for what is returned, so that none is left out; a factor of 0 would be, with them.
+        # Every gradient is needed for what is returned, so that none is left out, as with a factor of 0.
         return loss + 1e-30 * tf.add_n([tf.reduce_sum(slope) for slope in slopes])
 
     def whole(pixels: Any, labels: Any) -> Any:
