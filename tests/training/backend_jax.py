@@ -170,7 +170,7 @@ def warm(folder: Path, recipe: Recipe) -> dict[str, Any]:
 
 
 def by_clock(folder: Path) -> dict[str, Any]:
-    """First and last rates of a training by the clock, and its weights beside those of the recipe that replays it."""
+    """Steps and highest rate of a training by the clock, and its weights beside those of the recipe that replays it."""
     recipe = make_recipe({"layers": DENSE, "batch_size": 8, "optimizer": "sgd", "learning_rate": 0.1})
     data = small_data()
 
