@@ -1,19 +1,22 @@
 """How near to its time a training with `--minutes` ends, and what it comes to.
 
-    python benchmarks/minutes.py --data cifar10 --data-dir DATA [--minutes 0.25 --minutes 1 ...]
+    python benchmarks/minutes.py --data cifar10 --data-dir DATA [--minutes 0.25 --minutes 1 ...] [--rounds 3]
 
-Runs `tinysight train --minutes M` as a whole process for each M and compares its wall time with M. What each run chose
-is read from the recipe that it recorded. The figures go into docs/benchmarks.md.
+Runs `tinysight train --minutes M` as a whole process for each M, in turn for each round, and compares its wall time
+with M. What each run chose is read from the recipe that it recorded. The figures go into docs/benchmarks.md: of each
+round the time and the accuracy, of the last one what it chose.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +51,9 @@ class Timed:
         return self.seconds / (60 * self.minutes) - 1
 
 
-def train(minutes: float, options: argparse.Namespace, folder: Path) -> Timed:
+def train(minutes: float, seed: int, options: argparse.Namespace, folder: Path) -> Timed:
     """Trains once, as a person would."""
-    run = Run(folder / f"{minutes:g}")
+    run = Run(folder / f"{minutes:g}-{seed}")
     words = [
         "train",
         "--minutes",
@@ -58,7 +61,7 @@ def train(minutes: float, options: argparse.Namespace, folder: Path) -> Timed:
         "--data",
         options.data,
         "--seed",
-        options.seed,
+        seed,
         "--out",
         run.folder,
         "--json",
@@ -75,24 +78,34 @@ def train(minutes: float, options: argparse.Namespace, folder: Path) -> Timed:
 
 def section(found: list[Timed], options: argparse.Namespace) -> list[str]:
     """The lines of the page."""
-    asked = " ".join(f"--minutes {timed.minutes:g}" for timed in found)
+    asked = dict.fromkeys(timed.minutes for timed in found)
+    words = "".join(f" --minutes {minutes:g}" for minutes in asked)
     note = f" {options.note}" if options.note else ""
     lines = [
-        f"## Training by the clock: {options.data}",
-        f"`python benchmarks/minutes.py --data {options.data} {asked}`: `tinysight train --minutes M`, whole processes,"
-        f" report included, seed {options.seed}. Wanted: within {WANTED:.0%}.{note}",
+        f"## Training by the clock: {Path(options.data).name}",
+        f"`python benchmarks/minutes.py --data {options.data}{words} --rounds {options.rounds}`:"
+        f" `tinysight train --minutes M`, whole processes, report included. Wanted: within {WANTED:.0%}.{note}",
         "",
-        "| M | wall time | beside M | chosen: widths, convolutions a group | steps of so many images | test accuracy |",
-        "| ---: | ---: | ---: | --- | ---: | ---: |",
+        "| M | beside M, median (by round) | chosen: widths, convolutions a group | steps of so many images |"
+        " test accuracy, mean (by round) |",
+        "| ---: | ---: | --- | ---: | ---: |",
     ]
-    for timed in found:
-        widths = "-".join(map(str, timed.recipe.widths))
+    for minutes in asked:
+        of_it = [timed for timed in found if timed.minutes == minutes]
+        recipe = of_it[-1].recipe
+        widths = "-".join(map(str, recipe.widths))
         lines.append(
-            f"| {timed.minutes:g} | {timed.seconds:.1f} s | {100 * timed.off:+.1f} % |"
-            f" {widths}, {timed.recipe.group_convolutions} | {timed.recipe.steps:,} of {timed.recipe.batch_size} |"
-            f" {timed.accuracy:.2%} |"
+            f"| {minutes:g} | {_in_words([timed.off for timed in of_it], '{:+.1%}', statistics.median)} |"
+            f" {widths}, {recipe.group_convolutions} | {recipe.steps:,} of {recipe.batch_size} |"
+            f" {_in_words([timed.accuracy for timed in of_it], '{:.2%}', statistics.fmean)} |"
         )
     return lines
+
+
+def _in_words(values: list[float], form: str, middle: Callable[[list[float]], float]) -> str:
+    if len(values) == 1:
+        return form.format(values[0])
+    return f"{form.format(middle(values))} ({', '.join(form.format(value) for value in values)})"
 
 
 def main() -> None:
@@ -101,20 +114,21 @@ def main() -> None:
     parser.add_argument("--data", default="cifar10")
     parser.add_argument("--data-dir")
     parser.add_argument("--minutes", type=float, action="append")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=1, help="trainings of each M, of seeds 0, 1, ...")
     parser.add_argument("--note", default="", help="a sentence for the page, as which test images these are")
     parser.add_argument("--print", action="store_true", help="print the section instead of writing it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = []
-        for minutes in options.minutes or MINUTES:
-            found.append(train(minutes, options, Path(folder)))
-            print(f"{minutes:g} min: {found[-1].seconds:.1f} s, {100 * found[-1].off:+.1f} %", file=sys.stderr)
+        for seed in range(options.rounds):
+            for minutes in options.minutes or MINUTES:
+                found.append(train(minutes, seed, options, Path(folder)))
+                print(f"{minutes:g} min: {found[-1].seconds:.1f} s, {found[-1].off:+.1%}", file=sys.stderr)
     lines = section(found, options)
     if options.print:
         print("\n".join(lines))
     else:
-        put_section(f"minutes {options.data}", lines)
+        put_section(f"minutes {Path(options.data).name}", lines)
 
 
 if __name__ == "__main__":

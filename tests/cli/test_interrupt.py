@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from whole_commands import Trained, arguments, environment
+from whole_commands import Trained, arguments, environment, train
 
+from tinysight.recipe import load_recipe
 from tinysight.runs import Run, read_summary
 from tinysight.training.history import read_history
 
@@ -64,6 +65,19 @@ def test_after_a_whole_epoch(trained: Trained, tmp_path: Path) -> None:
     assert "Traceback" not in err
     # Of another seed than the shared run, so of other weights.
     assert not np.array_equal(*(weights(Run(folder)) for folder in (run.folder, trained.run.folder)))
+
+
+def test_of_a_training_by_the_clock_the_recipe_replays_what_was_kept(tmp_path: Path) -> None:
+    """Epochs of 18 steps; the one that had begun is neither kept nor recorded."""
+    words = ("quick", "--data", "mnist-5k", "--minutes", 0.4, "--no-report", "--out", "run", "--json")
+    status, out, err = interrupted(tmp_path, "epoch 1  ", *words)
+    assert status == 130, err
+    summary, written = json.loads(out), load_recipe(str(tmp_path / "run" / "recipe.toml"))
+    assert summary["interrupted"]
+    assert written.steps == 18 * summary["epochs"]
+    assert written.schedule_steps[-1] < written.steps
+    again = train(tmp_path / "run" / "recipe.toml", "--no-report", cwd=tmp_path)
+    np.testing.assert_array_equal(*(weights(run) for run in (Run(tmp_path / "run"), again.run)))
 
 
 def weights(run: Run) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

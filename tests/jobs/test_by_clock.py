@@ -26,13 +26,20 @@ def images_of(side: int = 32, count: int = 400) -> ImageSet:
     )
 
 
-def plan_with(monkeypatch: pytest.MonkeyPatch, seconds: list[float], left: float, images: ImageSet) -> Any:
+def plan_with(
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: list[float],
+    left: float,
+    images: ImageSet,
+    num_scored: int = 0,
+    **fields: Any,
+) -> Any:
     """The plan where a step of each candidate takes so many seconds, as told, and nothing else takes any time."""
     from tinysight.training import plan
 
     told = iter(seconds)
     monkeypatch.setattr(plan, "_seconds_per_step", lambda *_: (next(told), "float32"))
-    return plan.make_plan(BASE, images, None, time.perf_counter() + left, 0)
+    return plan.make_plan(BASE.replace(**fields), images, None, time.perf_counter() + left, num_scored)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,7 @@ def plan_with(monkeypatch: pytest.MonkeyPatch, seconds: list[float], left: float
 def test_the_largest_net_that_sees_enough(
     keras_module: Any, monkeypatch: pytest.MonkeyPatch, seconds: list[float], left: float, chosen: int
 ) -> None:
-    from tinysight.training.plan import CANDIDATES
+    from tinysight.training.candidates import CANDIDATES
 
     plan = plan_with(monkeypatch, seconds, left, images_of())
     expected = BASE.replace(**CANDIDATES[chosen].fields)
@@ -88,6 +95,18 @@ def test_the_forward_pass_of_a_net_that_trains_in_less_precision_is_timed(
     (found, none) = (plan.make_plan(BASE, images_of(), None, time.perf_counter() + 60, count) for count in (100, 0))
     assert 0 < found.scoring_seconds < 10
     assert none.scoring_seconds == 0
+
+
+@pytest.mark.parametrize("left", [5.0, 60.0], ids=["untimed", "timed"])
+def test_averaged_views_take_their_time(keras_module: Any, monkeypatch: pytest.MonkeyPatch, left: float) -> None:
+    scoring = [
+        plan_with(
+            monkeypatch, [0.02, 30.0], left, images_of(), 1000, flip_predictions=flip, shift_predictions=shift
+        ).scoring_seconds
+        for flip, shift in ((False, 0), (True, 0), (True, 1))
+    ]
+    assert scoring[0] > 0
+    assert scoring == pytest.approx([scoring[0], 2 * scoring[0], 6 * scoring[0]])
 
 
 def test_the_recipe_of_a_training_by_the_clock_replays_it(
@@ -137,6 +156,8 @@ def test_a_net_that_was_named_is_kept(command: Callable[..., tuple[int, str, str
         ("mnist-softmax", ("--set", "steps=5"), "steps"),
         ("quick", ("--set", "widths=8,16"), "widths"),
         ("quick", ("--set", "seed=3", "--set", "precision=float32"), "precision"),
+        ("quick", ("--set", "translate=1"), "translate"),
+        ("quick", ("--set", "loss=sparse_categorical_crossentropy"), "loss"),
     ],
 )
 def test_what_the_clock_chooses_cannot_be_set(
@@ -146,13 +167,6 @@ def test_what_the_clock_chooses_cannot_be_set(
     assert (status, out) == (2, "")
     assert f"{name} is chosen by --minutes: leave one of them out" in err
     assert list(offline.iterdir()) == []
-
-
-def test_every_field_of_a_candidate_is_refused(keras_module: Any) -> None:
-    from tinysight.jobs.by_clock import OF_NET
-    from tinysight.training.plan import CANDIDATES
-
-    assert {name for candidate in CANDIDATES for name in candidate.fields} <= set(OF_NET)
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "soon"])

@@ -29,7 +29,7 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     """Blocks of 2 MB, freed from the oldest to the newest but one, which keeps the heap's end in use."""
     script = """
 import sys
-from tinysight.serving.memory import give_back_large_blocks
+from tinysight.memory import give_back_large_blocks
 assert give_back_large_blocks() is (sys.argv[1] == "glibc")
 if sys.platform == "linux":
     def resident():

@@ -71,18 +71,23 @@ def test_the_processor_is_first(keras_module: Any) -> None:
 
 def test_a_command_imports_keras_without_what_it_does_not_use() -> None:
     """scikit-learn is there for whoever imports it afterwards, and so is the garbage collector."""
-    program = """
-import gc, sys
+    program = r"""
+import gc, re, sys
+from pathlib import Path
 from tinysight.training import backend
 if "own" in sys.argv:
     backend.own_process()
 backend.choose_backend("cpu")
 found = "keras.src" in sys.modules, "sklearn" in sys.modules, gc.get_freeze_count() > 0, gc.isenabled()
+status = Path("/proc/self/status")
+print(*found, int(re.search(r"RssFile:\s+(\d+)", status.read_text())[1]) if status.exists() else 0)
 import sklearn.metrics
-print(*found)
 """
     found = {}
     for whose in ("own", "a person's"):
         done = subprocess.run([sys.executable, "-c", program, whose], capture_output=True, encoding="utf-8", check=True)
         found[whose] = done.stdout.split()
+    library_pages = {whose: int(words.pop()) for whose, words in found.items()}
+    if sys.platform == "linux":
+        assert library_pages["own"] < 0.5 * library_pages["a person's"]
     assert found == {"own": ["True", "False", "True", "True"], "a person's": ["True", "True", "False", "True"]}

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_data import small_data
 
+from tinysight.errors import InvalidValueError
 from tinysight.images import ImageSet
 from tinysight.recipe import make_recipe
 from tinysight.training.profiling import ADVICE, StepProfile
@@ -43,6 +45,16 @@ def test_parts_of_a_step_are_timed_and_nothing_moves(keras_module: Any, count: i
     assert profile.reading > 0
     for old, variable in zip(before, trainee.variables, strict=True):
         np.testing.assert_array_equal(old, np.array(variable))
+
+
+def test_pytorch_has_no_profile(keras_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinysight.data.validation import split_for_training
+    from tinysight.jobs import train
+
+    monkeypatch.setattr(keras_module.backend, "backend", lambda: "torch")
+    data = small_data()
+    with pytest.raises(InvalidValueError, match="times a step on TensorFlow and JAX; KERAS_BACKEND is torch"):
+        train._profile(RECIPE, data, split_for_training(RECIPE, data))
 
 
 def test_in_words() -> None:

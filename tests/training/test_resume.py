@@ -113,6 +113,22 @@ def test_the_same_bits(whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result.epochs_completed == len(read_history(tmp_path / "h.csv"))
 
 
+def test_no_checkpoint_beyond_the_last_step(keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """29 steps are two epochs of twelve and five more; Keras calls the last two executions steps 4 and 8."""
+    from tinysight.training import callbacks
+    from tinysight.training import fit as module
+
+    monkeypatch.setattr(module, "IMAGES_PER_EXECUTION", 4 * BATCH)
+    written = []
+    write = callbacks.write_checkpoint
+    monkeypatch.setattr(
+        callbacks, "write_checkpoint",
+        lambda folder, checkpoint: written.append((checkpoint.epoch, checkpoint.step)) or write(folder, checkpoint),
+    )  # fmt: skip
+    assert not fit("fast", tmp_path)[0].interrupted
+    assert written == [(0, 4), (0, 8), (1, 0), (1, 4), (1, 8), (2, 0), (2, 4), (3, 0)]
+
+
 def test_nothing_was_left_to_do(whole: Any, tmp_path: Path) -> None:
     """Killed after the last epoch, while it was evaluated and saved."""
     name, folder, weights = whole

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from small_data import numbered_images, stripes
 
-from tinysight.recipe import make_recipe
+from tinysight.errors import InvalidValueError
+from tinysight.recipe import Recipe, make_recipe
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -40,6 +41,29 @@ def test_the_rate_of_convolutions_goes_with_it(command: Command, archive: Path, 
     status, out, err = command(*words)
     assert status == 0, err
     assert f"--set kernel_rate={result['suggested_kernel_rate']:.2g} " in out
+
+
+@pytest.mark.parametrize(("classes", "flip"), [(("ant", "bee", "cat", "dog"), "alternating"), (None, "none")])
+def test_images_are_mirrored_as_in_a_training(
+    command: Command, offline: Path, monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...] | None, flip: str
+) -> None:
+    """flip=auto: classes that are called 0, 1, ... may be characters, which have no mirror image."""
+    from tinysight.training import range_test
+
+    given = []
+
+    def stop(recipe: Recipe, *arguments: Any, **options: Any) -> Any:
+        given.append(recipe.flip)
+        raise InvalidValueError("enough")
+
+    monkeypatch.setattr(range_test, "run_range_test", stop)
+    train = stripes(100)
+    np.savez(
+        "own.npz", x_train=train.images, y_train=train.labels, x_test=train.images[:20], y_test=train.labels[:20],
+        **({} if classes is None else {"class_names": np.array(classes)}),
+    )  # fmt: skip
+    status, _, err = command("lr-find", "quick", "--data", "own.npz", "--set", "flip=auto")
+    assert (status, "enough" in err, given) == (2, True, [flip]), err
 
 
 def test_a_curve_and_a_rate(command: Command, archive: Path, offline: Path) -> None:
@@ -103,6 +127,36 @@ def test_mistakes(words: tuple[object, ...], message: str, command: Command, arc
     assert (status, out) == (2, "")
     assert message in err
     assert [path.name for path in offline.iterdir()] == ["data"]
+
+
+def test_rare_classes_weigh_as_in_a_training(keras_module: Any) -> None:
+    """The first loss is that of the first batch, whose images weigh as their classes are rare."""
+    from tinysight.training.balance import class_weights
+    from tinysight.training.fit import make_feed
+    from tinysight.training.range_test import run_range_test
+
+    images = numbered_images(40)
+    rows = np.flatnonzero((images.labels != 2) | (np.arange(40) < 6))
+    layers = keras_module.layers
+    losses = {}
+    for kind in ("none", "balanced"):
+        recipe = make_recipe({"batch_size": 7, "class_weights": kind})
+        net = keras_module.Sequential(
+            [
+                keras_module.Input((8, 8, 1)),
+                layers.Flatten(),
+                layers.Dense(3, kernel_initializer="zeros", bias_initializer=lambda *_, **__: np.float32([2, 1, 0])),
+                layers.Softmax(),
+            ]
+        )
+        found = run_range_test(recipe, net, images, rows, lowest=1e-9, highest=1e-8, num_steps=1)
+        losses[kind] = found.losses[0]
+    labels = make_feed(recipe, images, rows).look_up(make_feed(recipe, images, rows).order()[:7])[1]
+    each = -np.log(np.exp([2, 1, 0]) / np.exp([2, 1, 0]).sum())[labels]
+    weights = np.array(class_weights(recipe, images.labels[rows], 3))
+    assert losses["none"] == pytest.approx(each.mean(), rel=1e-5)
+    assert losses["balanced"] == pytest.approx((each * weights[labels]).mean(), rel=1e-5)
+    assert abs(losses["balanced"] - losses["none"]) > 0.01
 
 
 def test_only_training_images_at_the_rates_that_are_said(keras_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:

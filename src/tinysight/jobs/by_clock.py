@@ -11,6 +11,7 @@ from tinysight.errors import InvalidValueError
 from tinysight.images import DataSet
 from tinysight.jobs.settings import Settings
 from tinysight.recipe import Recipe
+from tinysight.training.candidates import CHOSEN
 
 if TYPE_CHECKING:
     from tinysight.training.budget import TimeBudget
@@ -24,13 +25,8 @@ SCALED = 0.5
 # At least so much of the time is for steps, however slow the machine: a net that learned nothing is of no use.
 LEAST_SHARE = 0.1
 
-# What the clock decides, and what it decides besides where it chooses the net: the fields of the candidates, and those
-# that must go with them.
-BY_CLOCK = ("epochs", "steps", "schedule", "schedule_steps", "schedule_rates")
-OF_NET = (
-    "widths", "group_convolutions", "group_pooling", "stem_kernel", "stem_strides", "stem_padding", "stem_filters",
-    "label_smoothing", "loss", "precision", "translate",
-)  # fmt: skip
+# What the clock decides whatever the net.
+BY_CLOCK = frozenset({"epochs", "steps", "schedule", "schedule_steps", "schedule_rates"})
 
 
 def check_beside_minutes(recipe: Recipe, named: Iterable[str]) -> None:
@@ -43,7 +39,7 @@ def check_beside_minutes(recipe: Recipe, named: Iterable[str]) -> None:
     Raises:
         InvalidValueError: for the first of them.
     """
-    chosen = (*BY_CLOCK, *(OF_NET if recipe.model == "fast" else ()))
+    chosen = BY_CLOCK | CHOSEN if recipe.model == "fast" else BY_CLOCK
     for name in named:
         if name in chosen:
             raise InvalidValueError(f"{name} is chosen by --minutes: leave one of them out")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ from tinysight.models.registry import build_training_net
 from tinysight.models.serving import num_views
 from tinysight.recipe import Recipe
 from tinysight.training.budget import LOOKS, TimeBudget
+from tinysight.training.candidates import CANDIDATES, SHIFTS, Candidate
 from tinysight.training.fit import compile_trainee, make_feed
 
 # Share of the time that may go into finding out how fast the candidates are.
@@ -32,33 +33,6 @@ SCORED_AT_ONCE = 128
 EPOCHS_FOR_SHIFTS = 4
 # The candidates are for images of this side; larger ones are taken at larger steps.
 USUAL_SIDE = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A net of model=fast and how long it wants to be trained.
-
-    Attributes:
-        fields: of the recipe.
-        images: images to see before it does better than the candidate before it, measured on CIFAR-10.
-    """
-
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    images: int
-
-
-_SMALL = {"group_convolutions": 1, "group_pooling": "before", "stem_kernel": 3, "stem_strides": 2, "stem_filters": 24}
-_WIDE = {
-    "widths": (64, 256, 256), "stem_kernel": 2, "stem_strides": 1, "stem_padding": "valid", "stem_filters": 12,
-    "label_smoothing": 0.2, "precision": "auto",
-}  # fmt: skip
-# From the smallest to the largest.
-CANDIDATES = (
-    Candidate(fields={**_SMALL, "widths": (32, 64, 128)}, images=0),
-    Candidate(fields={**_SMALL, "widths": (64, 128, 256)}, images=90_000),
-    Candidate(fields={**_WIDE, "group_convolutions": 1, "group_pooling": "before"}, images=60_000),
-    Candidate(fields={**_WIDE, "group_convolutions": 2, "group_pooling": "after"}, images=60_000),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +96,7 @@ def make_plan(
     # The net that is trained gets the names that it has where nothing was timed before it.
     keras.backend.clear_session()
     if is_ours and best.num_images >= EPOCHS_FOR_SHIFTS * num_train and min(images.image_shape[:2]) >= 16:
-        best = replace(best, recipe=best.recipe.replace(translate=2))
+        best = replace(best, recipe=best.recipe.replace(**SHIFTS))
     return best
 
 

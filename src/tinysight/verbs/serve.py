@@ -37,8 +37,8 @@ def serve(
         RunError, ModelError: when `model_path` holds no usable model.
         InvalidValueError: when host, port or key file cannot be used.
     """
+    from tinysight.memory import give_back_large_blocks
     from tinysight.serving.keys import read_keys
-    from tinysight.serving.memory import give_back_large_blocks
     from tinysight.serving.predictor import load_predictor
 
     give_back_large_blocks()

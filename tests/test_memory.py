@@ -1,0 +1,87 @@
+"""Memory that is given back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinysight import memory
+
+MAPPING = "7f0000000000-7f0000400000 {permissions} 00001000 fe:00 260131                     {file}"
+FIELDS = """Size:               4096 kB
+Rss:                4096 kB
+Anonymous:             {anonymous} kB
+AnonHugePages:         0 kB
+Swap:                  {swap} kB
+Locked:                {locked} kB
+VmFlags: rd ex mr mw me
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_released"),
+    [
+        ({}, True),
+        ({"permissions": "r--p", "file": "/a folder/with spaces/libx.so.12"}, True),
+        ({"permissions": "rw-p"}, False),
+        ({"permissions": "r-xs"}, False),
+        ({"file": ""}, False),
+        ({"file": "/data/images.npy"}, False),
+        # Written before it was protected; the second where it was swapped out since.
+        ({"anonymous": 4}, False),
+        ({"swap": 4}, False),
+        ({"locked": 4}, False),
+    ],
+)
+def test_only_what_the_file_holds_is_released(changed: dict[str, object], is_released: bool) -> None:
+    values = {"permissions": "r-xp", "file": "/lib/libx.so", "anonymous": 0, "swap": 0, "locked": 0, **changed}
+    text = f"{MAPPING}\n{FIELDS}".format(**values)
+    expected = [(0x7F0000000000, 0x7F0000400000)] if is_released else []
+    assert list(memory._as_on_disk(text.splitlines())) == expected
+    # Neither before nor behind others does it count for them.
+    other = f"{MAPPING}\n{FIELDS}".format(permissions="rw-p", file="[heap]", anonymous=4, swap=0, locked=0)
+    assert list(memory._as_on_disk((other + text + other).splitlines())) == expected
+
+
+def test_small_libraries_are_left() -> None:
+    text = MAPPING.replace("7f0000400000", "7f0000080000").format(permissions="r-xp", file="/lib/libx.so")
+    assert list(memory._as_on_disk(f"{text}\n{FIELDS.format(anonymous=0, swap=0, locked=0)}".splitlines())) == []
+
+
+PROGRAM = r"""
+import json, re
+from pathlib import Path
+import numpy as np
+from tinysight.memory import release_libraries
+
+def pages():
+    return int(re.search(r"RssFile:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+matrix = np.random.default_rng(0).normal(size=(50, 50))
+answer, before = np.linalg.svd(matrix)[1].tolist(), pages()
+released, after = release_libraries(), pages()
+again = np.linalg.svd(matrix)[1].tolist()
+print(json.dumps({"released": released, "before": before, "after": after, "same": again == answer}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system's interface is Linux's")
+def test_libraries_are_released_and_work_as_before() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["same"]
+    assert found["released"] > 2**20
+    assert found["after"] < 0.7 * found["before"]
+
+
+def test_nothing_happens_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert memory.release_libraries(tmp_path / "smaps") == 0
+    monkeypatch.setattr(memory.sys, "platform", "darwin")
+    assert memory.release_libraries() == 0
+    assert not memory.give_back_freed()
+    assert not memory.give_back_large_blocks()
