@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,32 @@ def test_web_is_offered_only_with_its_writer() -> None:
     from tinysight.export.formats import format_names
 
     assert ("web" in format_names()) == (importlib.util.find_spec("tinysight.export.web") is not None)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_onnx_is_made_without_copies_where_it_can_be(
+    keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """tf2onnx copies a net before each pass over it, weights and all, so that a pass may fail."""
+    from tf2onnx import optimizer
+
+    from tinysight.export.onnx import convert_here
+
+    asked, optimize = [], optimizer.optimize_graph
+
+    def spy(graph: Any, catch_errors: bool = True, **options: Any) -> Any:
+        asked.append(catch_errors)
+        if fails and not catch_errors:
+            raise RuntimeError("a pass failed")
+        return optimize(graph, catch_errors, **options)
+
+    monkeypatch.setattr(optimizer, "optimize_graph", spy)
+    monkeypatch.delenv("TF2ONNX_CATCH_ERRORS", raising=False)
+    if not fails:
+        monkeypatch.setenv("TF2ONNX_CATCH_ERRORS", "mine")
+    layers = keras_module.layers
+    model = keras_module.Sequential([keras_module.Input((4, 4, 1)), layers.Flatten(), layers.Dense(3)])
+    convert_here(model, tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").stat().st_size > 100
+    assert asked == ([False, True] if fails else [False])
+    assert os.environ.get("TF2ONNX_CATCH_ERRORS") == (None if fails else "mine")

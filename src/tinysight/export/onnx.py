@@ -79,11 +79,37 @@ def convert_here(model: Any, path: Path) -> None:
         zeros = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
         model(zeros[0] if len(zeros) == 1 else zeros)
     try:
-        # What TensorFlow itself prints, too: whether it does depends on what was imported before it.
-        with quiet(), without_native_stderr():
-            model.export(path, format="onnx", verbose=False)
+        with contextlib.suppress(Exception), _without_copies():
+            _export(model, path)
+            return
+        _export(model, path)
     except Exception as error:
         raise ModelError(f"the model cannot be written as ONNX: {first_reason(error)}") from error
+
+
+def _export(model: Any, path: Path) -> None:
+    # What TensorFlow itself prints, too: whether it does depends on what was imported before it.
+    with quiet(), without_native_stderr():
+        model.export(path, format="onnx", verbose=False)
+
+
+@contextlib.contextmanager
+def _without_copies() -> Iterator[None]:
+    """Lets tf2onnx work on its graph itself rather than on a copy for every pass over it.
+
+    Of copies, which are there in case that a pass fails, a net of a million parameters had 245 MB at once. The variable
+    is tf2onnx's own, and works whatever its value; see `_convert_common` in its convert.py.
+    """
+    name = "TF2ONNX_CATCH_ERRORS"
+    before = os.environ.get(name)
+    os.environ[name] = "FALSE"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def first_reason(error: Exception) -> str:

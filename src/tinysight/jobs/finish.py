@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from tinysight.data.validation import TrainingSplit
@@ -9,6 +10,7 @@ from tinysight.evaluation.predictions import Predictions, write_predictions
 from tinysight.files import write_json
 from tinysight.images import DataSet
 from tinysight.jobs.settings import Settings
+from tinysight.memory import give_back_freed
 from tinysight.recipe import Recipe
 from tinysight.runs import Run
 
@@ -40,6 +42,9 @@ def finish(
     from tinysight.models.serving import serving_model_of
     from tinysight.report.plots import write_plots
 
+    # What the training is over with: its functions and their buffers, in cycles of objects.
+    gc.collect()
+    give_back_freed()
     net = as_saved(net, recipe, data.image_shape, len(data.class_names))
     model = serving_model_of(net, recipe, data.image_shape)
     save_keras_file(model, run.keras_model)
