@@ -17,7 +17,7 @@ from tinysight.models.registry import build_training_net
 from tinysight.models.serving import num_views
 from tinysight.recipe import Recipe
 from tinysight.training.budget import LOOKS, TimeBudget
-from tinysight.training.candidates import CANDIDATES, SHIFTS, Candidate
+from tinysight.training.candidates import ANY_NET, CANDIDATES, SHIFTS, Candidate
 from tinysight.training.fit import compile_trainee, make_feed
 
 # Share of the time that may go into finding out how fast the candidates are.
@@ -26,13 +26,14 @@ TIMED_STEPS = 8
 # In less time than this the smallest candidate is taken as it comes: finding out how fast it is costs two seconds of
 # tracing, in which it learns more. Then it is thought to train so many images a second, as two slow cores do.
 UNTIMED_SECONDS, USUAL_RATE = 8.0, 5000
-# What ONNX Runtime's forward pass takes of a step; of a step in bfloat16 more, as that pass is in float32.
-FORWARD_SHARE = {"float32": 0.22, "bfloat16": 0.8}
+# What ONNX Runtime's forward pass takes of a step in float32.
+FORWARD_SHARE = 0.22
 SCORED_AT_ONCE = 128
 # From so many epochs on, shifted images keep a net from learning its images by heart; in fewer they cost accuracy.
 EPOCHS_FOR_SHIFTS = 4
-# The candidates are for images of this side; larger ones are taken at larger steps.
-USUAL_SIDE = 32
+SMALLEST_SHIFTED = 16
+# The candidates are for images of this side; larger ones are taken at larger steps, up to so many pixels.
+USUAL_SIDE, MAX_STRIDES = 32, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,82 +74,114 @@ def make_plan(
         num_scored: how many images that forward pass has.
         candidates: from the smallest to the largest.
     """
-    started = time.perf_counter()
-    num_train = len(images) if rows is None else len(rows)
-    is_ours = recipe.model == "fast"
-    if not is_ours:
-        candidates = (Candidate(images=0),)
-    elif latest - started < UNTIMED_SECONDS:
-        return _untimed(_for_images(recipe.replace(**candidates[0].fields), images), latest - started, num_scored)
-    best: Plan | None = None
-    for candidate in candidates:
-        changed = _for_images(recipe.replace(**candidate.fields), images)
-        plan = _timed(changed, images, rows, latest, num_scored, num_train)
-        if best is not None and plan.num_images < candidate.images:
-            break
-        best = plan
-        # The next candidate costs about twice as much to time; there must be time left to train what is found.
-        if 3 * (time.perf_counter() - started) > TIMING_SHARE * (latest - started):
-            break
-    assert best is not None
-    if num_scored and resolve_precision(best.recipe).precision != "float32":
-        best = _with_scoring(best, images, latest, num_scored, num_train)
+    task = _Task(images, rows, latest, num_scored)
+    if recipe.model != "fast":
+        best = _timed(task, recipe, ANY_NET)
+    elif task.left() < UNTIMED_SECONDS:
+        return _untimed(task, _for_images(recipe.replace(**candidates[0].fields), images))
+    else:
+        best = _best(task, recipe, candidates)
+        if best.num_images >= EPOCHS_FOR_SHIFTS * task.num_train and min(images.image_shape[:2]) >= SMALLEST_SHIFTED:
+            best = replace(best, recipe=best.recipe.replace(**SHIFTS))
     # The net that is trained gets the names that it has where nothing was timed before it.
     keras.backend.clear_session()
-    if is_ours and best.num_images >= EPOCHS_FOR_SHIFTS * num_train and min(images.image_shape[:2]) >= 16:
-        best = replace(best, recipe=best.recipe.replace(**SHIFTS))
     return best
 
 
-def _untimed(recipe: Recipe, left: float, num_scored: int) -> Plan:
-    scoring = num_scored * num_views(recipe) * FORWARD_SHARE["float32"] / USUAL_RATE
+@dataclass(frozen=True)
+class _Task:
+    """What `make_plan` is asked."""
+
+    images: ImageSet
+    rows: NDArray[np.int64] | None
+    latest: float
+    num_scored: int
+
+    @property
+    def num_train(self) -> int:
+        return len(self.images) if self.rows is None else len(self.rows)
+
+    def left(self) -> float:
+        """Seconds from now on."""
+        return self.latest - time.perf_counter()
+
+
+def _best(task: _Task, recipe: Recipe, candidates: Sequence[Candidate]) -> Plan:
+    """The largest candidate that sees enough images.
+
+    What it costs in times of the smallest one is known roughly, so the smallest is timed and one that may do, but no
+    other.
+    """
+    whole = task.left()
+    nets = [_for_images(recipe.replace(**candidate.fields), task.images) for candidate in candidates]
+    smallest = _timed(task, nets[0], candidates[0])
+    unit = smallest.seconds_per_step / candidates[0].cost[resolve_precision(nets[0]).precision]
+    for candidate, net in zip(candidates[:0:-1], nets[:0:-1], strict=True):
+        precision = resolve_precision(net).precision
+        plan = _plan(task, net, unit * candidate.cost[precision], candidate)
+        is_timed = plan.num_images >= candidate.images and 3 * (whole - task.left()) <= TIMING_SHARE * whole
+        if is_timed:
+            plan = _timed(task, net, candidate)
+        if plan.num_images >= candidate.images:
+            return _with_scoring(task, plan) if is_timed and task.num_scored and precision != "float32" else plan
+    return smallest
+
+
+def _untimed(task: _Task, recipe: Recipe) -> Plan:
+    scoring = task.num_scored * num_views(recipe) * FORWARD_SHARE / USUAL_RATE
     return Plan(
         recipe=recipe,
         seconds_per_step=recipe.batch_size / USUAL_RATE,
-        num_images=int(max(0.0, left - scoring) * USUAL_RATE),
+        num_images=int(max(0.0, task.left() - scoring) * USUAL_RATE),
         scoring_seconds=scoring,
     )
 
 
-def _with_scoring(plan: Plan, images: ImageSet, latest: float, num_scored: int, num_train: int) -> Plan:
+def _with_scoring(task: _Task, plan: Plan) -> Plan:
     """The same with its forward pass timed, in float32 as the ONNX file computes it."""
+    images = task.images
     net = build_training_net(plan.recipe.replace(precision="float32"), images.image_shape, images.num_classes)
     batch = np.zeros((SCORED_AT_ONCE, *images.image_shape), np.float32)
     seconds = _median_seconds(lambda: net.predict_on_batch(batch), TIMED_STEPS)
-    scoring = num_scored * num_views(plan.recipe) * seconds / SCORED_AT_ONCE
-    left = max(0.0, latest - scoring - time.perf_counter())
-    seen = int(left / plan.seconds_per_step * min(plan.recipe.batch_size, num_train))
-    return replace(plan, scoring_seconds=scoring, num_images=seen)
+    scoring = task.num_scored * num_views(plan.recipe) * seconds / SCORED_AT_ONCE
+    return _ending(task, plan.recipe, plan.seconds_per_step, scoring)
 
 
 def _for_images(recipe: Recipe, images: ImageSet) -> Recipe:
     """The stem takes larger steps over larger images, so that the groups see what they see of small ones."""
     if recipe.model != "fast":
         return recipe
-    times = max(1, round(min(images.image_shape[:2]) / USUAL_SIDE))
-    return recipe.replace(stem_strides=min(4, recipe.stem_strides * times))
+    strides = min(MAX_STRIDES, recipe.stem_strides * max(1, round(min(images.image_shape[:2]) / USUAL_SIDE)))
+    # No pixel is left out.
+    return recipe.replace(stem_strides=strides, stem_kernel=max(strides, recipe.stem_kernel))
 
 
-def _timed(
-    recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None, latest: float, num_scored: int, num_train: int
-) -> Plan:
-    seconds, precision = _seconds_per_step(recipe, images, rows)
-    batch_size = min(recipe.batch_size, num_train)
-    scoring = num_scored * num_views(recipe) * FORWARD_SHARE[precision] * seconds / batch_size
-    left = latest - scoring - time.perf_counter()
-    seen = max(0, int(left / seconds * batch_size))
-    return Plan(recipe=recipe, seconds_per_step=seconds, num_images=seen, scoring_seconds=scoring)
+def _timed(task: _Task, recipe: Recipe, candidate: Candidate) -> Plan:
+    return _plan(task, recipe, _seconds_per_step(recipe, task.images, task.rows), candidate)
 
 
-def _seconds_per_step(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None) -> tuple[float, str]:
+def _plan(task: _Task, recipe: Recipe, seconds: float, candidate: Candidate) -> Plan:
+    """With so many seconds a step; the forward pass is made in float32, whatever a step computes in."""
+    in_float32 = seconds * candidate.cost["float32"] / candidate.cost[resolve_precision(recipe).precision]
+    batch_size = min(recipe.batch_size, task.num_train)
+    scoring = task.num_scored * num_views(recipe) * FORWARD_SHARE * in_float32 / batch_size
+    return _ending(task, recipe, seconds, scoring)
+
+
+def _ending(task: _Task, recipe: Recipe, seconds: float, scoring: float) -> Plan:
+    """From now on until there is only time to score."""
+    seen = max(0.0, task.left() - scoring) / seconds * min(recipe.batch_size, task.num_train)
+    return Plan(recipe=recipe, seconds_per_step=seconds, num_images=int(seen), scoring_seconds=scoring)
+
+
+def _seconds_per_step(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None) -> float:
     feed = make_feed(recipe, images, rows)
     net = build_training_net(recipe, images.image_shape, images.num_classes)
     trainee = compile_trainee(recipe, net, feed.num_steps)
     order = feed.order()
     size = feed.batch_size
     batch: Any = feed.look_up(order[:size])
-    seconds = _median_seconds(lambda: trainee.train_on_batch(*batch), TIMED_STEPS)
-    return seconds, resolve_precision(recipe).precision
+    return _median_seconds(lambda: trainee.train_on_batch(*batch), TIMED_STEPS)
 
 
 def _median_seconds(act: Callable[[], Any], times: int) -> float:
