@@ -56,8 +56,8 @@ def plan_with(
         # The next one would see enough by that, and does not when it is timed; does.
         ([0.1, 0.6], 60.0, 0),
         ([0.1, 0.3], 60.0, 1),
-        ([0.03, 5.0, 0.3], 600.0, 2),
-        ([0.03, 0.7], 600.0, 3),
+        ([0.02, 5.0, 0.3], 600.0, 2),
+        ([0.02, 0.4], 600.0, 3),
         # Too slow a machine for even the smallest: that one all the same.
         ([100.0], 60.0, 0),
     ],

@@ -36,7 +36,7 @@ CANDIDATES = (
     ),
     Candidate(
         fields={**_DOUBLE, "widths": (64, 256, 256), "stem_filters": 12, "label_smoothing": 0.2},
-        images=100_000, cost={"float32": 27.0, "bfloat16": 16.0},
+        images=250_000, cost={"float32": 27.0, "bfloat16": 16.0},
     ),
 )  # fmt: skip
 # Of a training of several epochs.
