@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_data import stripes
 
 from tinysight.images import ImageSet
 from tinysight.recipe import load_recipe
@@ -160,6 +161,20 @@ def test_the_recipe_of_a_training_by_the_clock_replays_it(
     first, second = (keras.models.load_model(f"{name}/model.keras").get_weights() for name in ("clock", "again"))
     for mine, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+def test_fewer_images_of_ones_own_than_a_batch(command: Callable[..., tuple[int, str, str]], offline: Path) -> None:
+    """An epoch is one step of all of them."""
+    images, test = stripes(60, side=20), stripes(20, side=20, seed=1)
+    np.savez("own.npz", x_train=images.images, y_train=images.labels, x_test=test.images, y_test=test.labels)
+    status, _, err = command("train", "--data", "own.npz", "--minutes", 0.08, "--no-report", "--out", "clock")
+    assert status == 0, err
+    written = load_recipe("clock/recipe.toml")
+    assert written.steps == written.epochs
+    status, _, err = command("train", "clock/recipe.toml", "--data", "own.npz", "--no-report", "--out", "again")
+    assert status == 0, err
+    first, second = (np.load(f"{name}/predictions.npz")["test_probabilities"] for name in ("clock", "again"))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_a_net_that_was_named_is_kept(command: Callable[..., tuple[int, str, str]], offline: Path) -> None:

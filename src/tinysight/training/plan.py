@@ -42,7 +42,7 @@ class Plan:
 
     Attributes:
         recipe: with the chosen net.
-        seconds_per_step: as timed.
+        seconds_per_step: as timed, or as it follows from the smallest net's.
         num_images: images that it will see by the end.
         scoring_seconds: what the forward pass at the end will take, as far as can be told from the steps.
     """
@@ -149,8 +149,6 @@ def _with_scoring(task: _Task, plan: Plan) -> Plan:
 
 def _for_images(recipe: Recipe, images: ImageSet) -> Recipe:
     """The stem takes larger steps over larger images, so that the groups see what they see of small ones."""
-    if recipe.model != "fast":
-        return recipe
     strides = min(MAX_STRIDES, recipe.stem_strides * max(1, round(min(images.image_shape[:2]) / USUAL_SIDE)))
     # No pixel is left out.
     return recipe.replace(stem_strides=strides, stem_kernel=max(strides, recipe.stem_kernel))
