@@ -27,7 +27,7 @@ TIMED_STEPS = 8
 # tracing, in which it learns more. Then it is thought to train so many images a second, as two slow cores do.
 UNTIMED_SECONDS, USUAL_RATE = 8.0, 5000
 # What ONNX Runtime's forward pass takes of a step in float32.
-FORWARD_SHARE = 0.22
+FORWARD_SHARE = 0.3
 SCORED_AT_ONCE = 128
 # From so many epochs on, shifted images keep a net from learning its images by heart; in fewer they cost accuracy.
 EPOCHS_FOR_SHIFTS = 4
@@ -44,7 +44,8 @@ class Plan:
         recipe: with the chosen net.
         seconds_per_step: as timed, or as it follows from the smallest net's.
         num_images: images that it will see by the end.
-        scoring_seconds: what the forward pass at the end will take, as far as can be told from the steps.
+        scoring_seconds: what the forward pass at the end will take, as far as can be told from the steps, and what else
+            comes after the training of this net but not of the smallest.
     """
 
     recipe: Recipe
@@ -123,7 +124,9 @@ def _best(task: _Task, recipe: Recipe, candidates: Sequence[Candidate]) -> Plan:
         if is_timed:
             plan = _timed(task, net, candidate)
         if plan.num_images >= candidate.images:
-            return _with_scoring(task, plan) if is_timed and task.num_scored and precision != "float32" else plan
+            if is_timed and task.num_scored and precision != "float32":
+                plan = _with_scoring(task, plan, candidate)
+            return plan
     return smallest
 
 
@@ -137,14 +140,14 @@ def _untimed(task: _Task, recipe: Recipe) -> Plan:
     )
 
 
-def _with_scoring(task: _Task, plan: Plan) -> Plan:
+def _with_scoring(task: _Task, plan: Plan, candidate: Candidate) -> Plan:
     """The same with its forward pass timed, in float32 as the ONNX file computes it."""
     images = task.images
     net = build_training_net(plan.recipe.replace(precision="float32"), images.image_shape, images.num_classes)
     batch = np.zeros((SCORED_AT_ONCE, *images.image_shape), np.float32)
     seconds = _median_seconds(lambda: net.predict_on_batch(batch), TIMED_STEPS)
     scoring = task.num_scored * num_views(plan.recipe) * seconds / SCORED_AT_ONCE
-    return _ending(task, plan.recipe, plan.seconds_per_step, scoring)
+    return _ending(task, plan.recipe, plan.seconds_per_step, scoring + candidate.later)
 
 
 def _for_images(recipe: Recipe, images: ImageSet) -> Recipe:
@@ -163,7 +166,7 @@ def _plan(task: _Task, recipe: Recipe, seconds: float, candidate: Candidate) -> 
     in_float32 = seconds * candidate.cost["float32"] / candidate.cost[resolve_precision(recipe).precision]
     batch_size = min(recipe.batch_size, task.num_train)
     scoring = task.num_scored * num_views(recipe) * FORWARD_SHARE * in_float32 / batch_size
-    return _ending(task, recipe, seconds, scoring)
+    return _ending(task, recipe, seconds, scoring + candidate.later)
 
 
 def _ending(task: _Task, recipe: Recipe, seconds: float, scoring: float) -> Plan:
