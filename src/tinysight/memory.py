@@ -6,6 +6,7 @@ Sources: mallopt(3), malloc_trim(3), madvise(2) and proc_pid_smaps(5) of the Lin
 from __future__ import annotations
 
 import ctypes
+import gc
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -38,11 +39,12 @@ def give_back_large_blocks() -> bool:
 
 
 def give_back_freed() -> bool:
-    """Gives back what was freed between blocks that are in use.
+    """Frees objects that refer to each other and to which nothing else does, and gives back what lies free.
 
     Returns:
         Whether there is such a call: with glibc.
     """
+    gc.collect()
     trim = _c_function("malloc_trim")
     if trim is not None:
         trim(0)

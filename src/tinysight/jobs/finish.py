@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 from tinysight.data.validation import TrainingSplit
@@ -42,8 +41,7 @@ def finish(
     from tinysight.models.serving import serving_model_of
     from tinysight.report.plots import write_plots
 
-    # What the training is over with: its functions and their buffers, in cycles of objects.
-    gc.collect()
+    # Functions of the training and their buffers; then copies of the net that the conversion made.
     give_back_freed()
     net = as_saved(net, recipe, data.image_shape, len(data.class_names))
     model = serving_model_of(net, recipe, data.image_shape)
@@ -51,6 +49,7 @@ def finish(
     if settings.save_json:
         save_pair(net, run.architecture_json, run.weights_h5)
     predict = onnx_or_keras(run, recipe, data, model, settings.say)
+    give_back_freed()
     splits = {"test": data.test}
     if split.validation is not None and split.validation_source != "test":
         splits["validation"] = split.validation
