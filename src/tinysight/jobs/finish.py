@@ -41,7 +41,7 @@ def finish(
     from tinysight.models.serving import serving_model_of
     from tinysight.report.plots import write_plots
 
-    # Functions of the training and their buffers; then copies of the net that the conversion made.
+    # Functions of the training and their buffers; then what the conversion to ONNX left.
     give_back_freed()
     net = as_saved(net, recipe, data.image_shape, len(data.class_names))
     model = serving_model_of(net, recipe, data.image_shape)
@@ -54,6 +54,9 @@ def finish(
     if split.validation is not None and split.validation_source != "test":
         splits["validation"] = split.validation
     predictions, metrics = evaluate_splits(splits, predict, seed=recipe.seed)
+    # ONNX Runtime, with what it holds for its batches.
+    del predict
+    give_back_freed()
     write_predictions(run.predictions, predictions)
     write_json(run.metrics, {name: summary.to_dict() for name, summary in metrics.items()})
     write_plots(run, data.test, predictions["test"], metrics["test"], metric=recipe.metric)
