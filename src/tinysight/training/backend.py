@@ -21,6 +21,9 @@ from tinysight.native_output import without_native_stderr
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DeviceChoice = Literal["auto", "cpu", "gpu"]
+# What Keras and TensorFlow import where it is installed, and do without where it is not: for wrappers, arguments and
+# converters that no command uses.
+_OPTIONAL = ("jax", "matplotlib", "pandas", "scipy", "sklearn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +83,23 @@ def own_process() -> None:
 def _lean_import() -> Iterator[None]:
     """Imports in half the time, in a process that is ours, and keeps little of what only the import needs.
 
-    Keras imports scikit-learn and with it SciPy where they are installed, for wrappers that no command uses; it does
-    without where they are not. The garbage collector walks through a million new objects many times, and once more
+    Packages that Keras and TensorFlow do without where they are not installed are not seen by them; whoever imports
+    them afterwards finds them. The garbage collector walks through a million new objects many times, and once more
     at exit, and finds nothing: it is off while they are made, and leaves them alone afterwards.
     """
     if not _owned or "keras" in sys.modules:
         yield
         return
-    hidden = "sklearn" not in sys.modules
-    if hidden:
-        sys.modules["sklearn"] = None  # type: ignore[assignment]
+    hidden = [name for name in _OPTIONAL if name not in sys.modules and name != os.environ["KERAS_BACKEND"]]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if hidden:
-            del sys.modules["sklearn"]
+        for name in hidden:
+            del sys.modules[name]
         gc.freeze()
         if was_on:
             gc.enable()
