@@ -167,7 +167,7 @@ class TestTrains:
         def fail(*_: object, **__: object) -> None:
             raise TinysightError("halfway")
 
-        monkeypatch.setattr(results, "evaluate_splits", fail)
+        monkeypatch.setattr(results, "summarize_splits", fail)
         words = ("train", "mnist-softmax", "--data", "mnist-5k", "--epochs", "1", "--out", "run", "--quiet")
         assert command(*words) == (2, "", "tinysight: halfway\n")
         run = Run(offline / "run")

@@ -10,7 +10,7 @@ from small_data import small_data
 
 from tinysight.errors import TinysightError
 from tinysight.evaluation.predictions import Predictions, read_predictions, write_predictions
-from tinysight.evaluation.results import evaluate_splits
+from tinysight.evaluation.results import predict_splits, summarize_splits
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -38,7 +38,9 @@ def test_each_image_once() -> None:
         asked.append(len(images))
         return np.full((len(images), 4), [0.7, 0.1, 0.1, 0.1], np.float32)
 
-    predictions, summaries = evaluate_splits({"test": data.test}, predict)
+    splits = {"test": data.test}
+    predictions = predict_splits(splits, predict)
+    summaries = summarize_splits(splits, predictions)
     assert asked == [20]
     assert summaries["test"].num_images == summaries["test"].confusion.sum() == 20
     assert summaries["test"].confusion[:, 0].tolist() == [5] * 4
@@ -47,5 +49,7 @@ def test_each_image_once() -> None:
 
 
 def test_what_is_no_probability_is_said() -> None:
+    splits = {"test": small_data().test}
+    predictions = predict_splits(splits, lambda images: np.full((len(images), 4), np.nan, np.float32))
     with pytest.raises(TinysightError, match="expected a softmax's output"):
-        evaluate_splits({"test": small_data().test}, lambda images: np.full((len(images), 4), np.nan, np.float32))
+        summarize_splits(splits, predictions)

@@ -7,7 +7,6 @@ from PIL import Image
 from tinysight.evaluation.predictions import Predictions
 from tinysight.files import write_json
 from tinysight.images import ImageSet
-from tinysight.metrics.summary import summarize
 from tinysight.report.labels import PlotFont, shorten
 from tinysight.report.plots import accuracy_figure, confusion_figure, loss_figure, write_plots
 from tinysight.runs import Run
@@ -33,7 +32,7 @@ def draw(folder, *, class_names=("cat", "dog", "frog"), epochs=3, validation="tr
     write_json(run.data, {"validation": validation})
     test = ImageSet(images=images, labels=labels, class_names=tuple(class_names))
     predictions = Predictions(probabilities=probabilities, labels=labels)
-    write_plots(run, test, predictions, summarize(probabilities, labels, class_names), metric="accuracy")
+    write_plots(run, test, predictions, metric="accuracy")
     return run, {path.stem: pixels(path).shape[1::-1] for path in run.plots.iterdir()}
 
 

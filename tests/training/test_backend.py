@@ -78,8 +78,8 @@ from tinysight.training import backend
 if "own" in sys.argv:
     backend.own_process()
 backend.choose_backend("cpu")
-others = "jax", "matplotlib", "pandas", "scipy", "sklearn"
-found = "keras.src" in sys.modules, any(name in sys.modules for name in others), gc.get_freeze_count() > 0, gc.isenabled()
+others = any(name in sys.modules for name in ("jax", "matplotlib", "pandas", "scipy", "sklearn"))
+found = "keras.src" in sys.modules, others, gc.get_freeze_count() > 0, gc.isenabled()
 status = Path("/proc/self/status")
 print(*found, int(re.search(r"RssFile:\s+(\d+)", status.read_text())[1]) if status.exists() else 0)
 import jax, matplotlib.pyplot, pandas, scipy.sparse, sklearn.metrics

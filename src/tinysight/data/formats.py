@@ -55,7 +55,9 @@ def read_cifar(
         records = _cifar_records(path, num_each, num_label_bytes + height * width * channels)
         labels[part] = _checked_labels(records[:, label_byte], len(class_names), path)
         pixels = records[:, num_label_bytes:].reshape(num_each, channels, height, width)
-        images[part] = pixels.transpose(0, 2, 3, 1)
+        # A third of the time of one assignment of all channels.
+        for channel in range(channels):
+            images[part, ..., channel] = pixels[:, channel]
     return ImageSet(images=images, labels=labels, class_names=class_names)
 
 

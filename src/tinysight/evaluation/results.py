@@ -21,22 +21,35 @@ def _in_chunks(images: ImageSet, predict: Callable[[Any], NDArray[np.float32]]) 
     return np.concatenate([predict(np.asarray(images.images[start : start + CHUNK])) for start in starts])
 
 
-def evaluate_splits(
-    splits: dict[str, ImageSet], predict: Callable[[Any], NDArray[np.float32]], *, seed: int = 0
-) -> tuple[dict[str, Predictions], dict[str, Summary]]:
-    """Predictions and scores of each split, every image counted once.
+def predict_splits(
+    splits: dict[str, ImageSet], predict: Callable[[Any], NDArray[np.float32]]
+) -> dict[str, Predictions]:
+    """Predictions of each split, every image predicted once.
 
     Args:
         splits: images by the name of their split.
         predict: uint8 images (n, height, width, channels) to float32 probabilities (n, classes).
-        seed: of the bootstrap.
     """
-    predictions = {
+    return {
         name: Predictions(probabilities=_in_chunks(images, predict), labels=images.labels)
         for name, images in splits.items()
     }
-    summaries = {
+
+
+def summarize_splits(
+    splits: dict[str, ImageSet], predictions: dict[str, Predictions], *, seed: int = 0
+) -> dict[str, Summary]:
+    """Scores of each split.
+
+    Args:
+        splits: images by the name of their split.
+        predictions: of these.
+        seed: of the bootstrap.
+
+    Raises:
+        InvalidValueError: when a prediction is not a number.
+    """
+    return {
         name: summarize(found.probabilities, found.labels, splits[name].class_names, seed=seed)
         for name, found in predictions.items()
     }
-    return predictions, summaries

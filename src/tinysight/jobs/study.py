@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -61,8 +60,8 @@ def open_study(folder: SearchFolder) -> Any:
 
 def ask(study: Any, space: Sequence[Dimension], seed: int) -> Any:
     """The next trial, with its values: one that waits to be begun again, else one that is drawn."""
-    study.sampler = sampler_for(study, seed)
     trial = study.ask()
+    study.sampler = sampler_for(trial.number, seed)
     # At once: a trial that never gave a sign would never be given up.
     give_sign(study, trial)
     for dimension in space:
@@ -75,15 +74,11 @@ def give_sign(study: Any, trial: Any) -> None:
     study._storage.record_heartbeat(trial._trial_id)
 
 
-def sampler_for(study: Any, seed: int) -> Any:
-    """Draws depend on seed, trials so far and, where others draw at the same time, on the process: a search that goes
-    on draws nothing twice."""
+def sampler_for(number: int, seed: int) -> Any:
+    """Draws depend on seed and on the trial's number, which no other process has: nothing is drawn twice."""
     import optuna
 
-    trials = study.get_trials(deepcopy=False)
-    running = any(trial.state == optuna.trial.TrialState.RUNNING for trial in trials)
-    entropy = [seed, len(trials), *([os.getpid()] if running else [])]
-    drawn = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     return optuna.samplers.TPESampler(seed=drawn, n_startup_trials=NUM_RANDOM)
 
 

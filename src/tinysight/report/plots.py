@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from tinysight.evaluation.predictions import Predictions
 from tinysight.files import atomic_path, read_json
 from tinysight.images import ImageSet
-from tinysight.metrics.counts import normalized_by_true
-from tinysight.metrics.summary import Summary
+from tinysight.metrics.counts import confusion_matrix, normalized_by_true, predicted_classes
 from tinysight.report.labels import PlotFont, shorten, text_width
 from tinysight.runs import Run
 from tinysight.training.history import Row, read_history
@@ -52,27 +51,51 @@ _STYLE = {
 }
 
 
-def write_plots(run: Run, test: ImageSet, predictions: Predictions, summary: Summary, *, metric: str) -> None:
+def write_plots(run: Run, test: ImageSet, predictions: Predictions, *, metric: str) -> None:
     """Draws curves, confusion matrices and sample predictions into the run's plots folder.
 
     Args:
         run: a run with its history and data description written.
         test: the test images.
         predictions: of these, in their order.
-        summary: of the predictions; its confusion matrix is drawn.
         metric: the history's name of what was followed beside the loss.
     """
+    write_curves(run, metric=metric)
+    write_answers(run, test, predictions, confusion_of(test, predictions))
+
+
+def confusion_of(test: ImageSet, predictions: Predictions) -> NDArray[np.int64]:
+    """Counts, shape (classes, classes), row = true class, column = predicted class."""
+    return confusion_matrix(predictions.labels, predicted_classes(predictions.probabilities), test.num_classes)
+
+
+def write_curves(run: Run, *, metric: str) -> None:
+    """Draws what the run's history shows: accuracy, loss and learning rate over epochs."""
     from matplotlib import style
 
     rows = read_history(run.history)
     validation = VALIDATION_NAMES.get(read_json(run.data)["validation"], "validation")
-    names = summary.class_names
     with style.context(["default", _STYLE]):
         save(accuracy_figure(rows, metric, validation), run.plots / "accuracy.png")
         save(loss_figure(rows, validation), run.plots / "loss.png")
         save(learning_rate_figure(rows), run.plots / "learning_rate.png")
-        save(confusion_figure(summary.confusion, names), run.plots / "confusion.png")
-        save(confusion_figure(summary.confusion, names, normalized=True), run.plots / "confusion_normalized.png")
+
+
+def write_answers(run: Run, test: ImageSet, predictions: Predictions, confusion: NDArray[np.integer]) -> None:
+    """Draws what the model says: confusion matrices and the first images with their scores.
+
+    Args:
+        run: whose plots folder they go into.
+        test: the first test images, or all of them.
+        predictions: of these, in their order.
+        confusion: counts, shape (classes, classes), row = true class, column = predicted class.
+    """
+    from matplotlib import style
+
+    names = test.class_names
+    with style.context(["default", _STYLE]):
+        save(confusion_figure(confusion, names), run.plots / "confusion.png")
+        save(confusion_figure(confusion, names, normalized=True), run.plots / "confusion_normalized.png")
         save(samples_figure(test, predictions), run.plots / "samples.png")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tinysight.data.source import load_again, load_data
 from tinysight.errors import DataError, InvalidValueError
 from tinysight.evaluation.forward import predictor_of
-from tinysight.evaluation.results import evaluate_splits
+from tinysight.evaluation.results import predict_splits, summarize_splits
 from tinysight.files import read_json
 from tinysight.images import DataSet, ImageSet
 from tinysight.metrics.summary import Summary
@@ -86,7 +86,8 @@ def evaluate(
         data = load_data(data, data_dir)
     name = data.name
     images = _aligned(getattr(data, split), data, described)
-    _, summaries = evaluate_splits({split: images}, predictor_of(run))
+    splits = {split: images}
+    summaries = summarize_splits(splits, predict_splits(splits, predictor_of(run)))
     # Own data are named after their path.
     stem = re.sub(r"[^\w.-]+", "-", Path(name).name)
     plot = run.plots / f"confusion-{stem}-{split}.png"

@@ -1,0 +1,119 @@
+"""The plots of a run, drawn by a second process: `python -m tinysight.report.plots_beside`.
+
+Importing matplotlib and drawing takes about two seconds of one core; the conversion to ONNX, which goes on meanwhile,
+takes one core, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from tinysight.cores import num_cores
+from tinysight.evaluation.predictions import Predictions
+from tinysight.images import ImageSet
+from tinysight.report.plots import NUM_SAMPLES, confusion_of, write_answers, write_curves, write_plots
+from tinysight.runs import Run
+
+# Of what is not wanted any more, seconds.
+PATIENCE = 10
+Draw = Callable[[ImageSet, Predictions], None]
+
+
+@contextlib.contextmanager
+def plots_beside(run: Run, metric: str) -> Iterator[Draw]:
+    """Begins to draw the plots of a run, whose history and data description are written.
+
+    They are drawn in this process where matplotlib is imported already or there is one core, and where the other
+    process fails, so that whoever asked for them learns why.
+
+    Args:
+        run: whose plots folder they go into.
+        metric: the history's name of what was followed beside the loss.
+
+    Yields:
+        A function that is called once, with the test images and predictions of these. The plots are there when the
+        context ends.
+    """
+    if _is_better_here():
+        yield lambda test, predictions: write_plots(run, test, predictions, metric=metric)
+        return
+    asked: list[tuple[ImageSet, Predictions]] = []
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, str(run.folder), metric],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+    assert process.stdin is not None
+    sink = process.stdin
+
+    def draw(test: ImageSet, predictions: Predictions) -> None:
+        asked.append((test, predictions))
+        _send(sink, _packed(test, predictions))
+
+    try:
+        yield draw
+        for test, predictions in asked:
+            if process.wait() != 0:
+                write_plots(run, test, predictions, metric=metric)
+    finally:
+        # Where nothing was sent, it ends of itself.
+        _send(sink, b"")
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _is_better_here() -> bool:
+    return "matplotlib" in sys.modules or num_cores() == 1
+
+
+def _send(sink: IO[bytes], content: bytes) -> None:
+    """Once; a process that has failed by now takes nothing, which its exit status tells."""
+    with contextlib.suppress(OSError):
+        if not sink.closed:
+            sink.write(content)
+    with contextlib.suppress(OSError):
+        sink.close()
+
+
+def _packed(test: ImageSet, predictions: Predictions) -> bytes:
+    """What the plots show of these, as a NumPy archive."""
+    content = io.BytesIO()
+    np.savez(
+        content, images=np.asarray(test.images[:NUM_SAMPLES]), labels=predictions.labels[:NUM_SAMPLES],
+        probabilities=predictions.probabilities[:NUM_SAMPLES], class_names=np.array(test.class_names),
+        confusion=confusion_of(test, predictions),
+    )  # fmt: skip
+    return content.getvalue()
+
+
+def main(folder: str, metric: str) -> int:
+    """Draws what the history shows, then what comes from standard input; nothing where nothing comes."""
+    import matplotlib.figure as _imported_meanwhile  # noqa: F401
+
+    run = Run(Path(folder))
+    write_curves(run, metric=metric)
+    content = sys.stdin.buffer.read()
+    if not content:
+        return 1
+    with np.load(io.BytesIO(content), allow_pickle=False) as sent:
+        class_names = tuple(map(str, sent["class_names"]))
+        labels = sent["labels"]
+        test = ImageSet(images=sent["images"], labels=labels, class_names=class_names)
+        predictions = Predictions(probabilities=sent["probabilities"], labels=labels)
+        write_answers(run, test, predictions, sent["confusion"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
