@@ -19,6 +19,7 @@ from tinysight.errors import TrainingStoppedError
 from tinysight.images import DataSet
 from tinysight.jobs import search as job
 from tinysight.jobs import study as studies
+from tinysight.jobs.space import parse_space
 from tinysight.jobs.trial import Outcome
 from tinysight.recipe import load_recipe, make_recipe
 from tinysight.runs import SearchFolder
@@ -123,6 +124,21 @@ def begun(folder: Path, text: str, **fields: Any) -> job.Search:
     search = job.begin(base, folder / "own-space.toml", data, out=folder / "search", data_dir=None, say=said.append)
     search.__dict__["said"] = said
     return search
+
+
+def test_two_that_ask_at_once_draw_apart_and_a_seed_draws_again_what_it_drew(tmp_path: Path) -> None:
+    space = parse_space(SPACE, "space file s")
+    drawn = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        # Both look before either begins a trial, as two processes may.
+        one, other = (studies.open_study(SearchFolder(tmp_path / name)) for _ in range(2))
+        assert len(one.trials) == len(other.trials) == 0
+        with studies.quiet_optuna():
+            trials = [studies.ask(study, space, 7) for study in (one, other, one)]
+        drawn.append([trial.params["learning_rate"] for trial in trials])
+    assert len(set(drawn[0])) == 3
+    assert drawn[0] == drawn[1]
 
 
 def test_the_test_split_is_never_looked_at(keras_module: Any, tmp_path: Path) -> None:
