@@ -80,6 +80,28 @@ def test_of_a_process_that_fails_the_work_is_done_here(
     assert len(drawn(run)) == 6
 
 
+@pytest.mark.parametrize("interpreter", ["", None, "/there/is/no/python"])
+def test_without_an_interpreter_the_work_is_done_here(
+    tmp_path: Path, elsewhere: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, interpreter: str | None
+) -> None:
+    monkeypatch.setattr(sys, "executable", interpreter)
+    run = begun(tmp_path / "run")
+    with beside.plots_beside(run, "accuracy") as draw:
+        draw(*answers())
+    assert elsewhere == []
+    assert len(drawn(run)) == 6
+
+
+def test_a_module_in_the_folder_where_it_was_typed_is_not_imported(
+    tmp_path: Path, elsewhere: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "matplotlib.py").write_text("raise SystemExit(3)\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with beside.plots_beside(begun(Path("run")), "accuracy") as draw:
+        draw(*answers())
+    assert [process.returncode for process in elsewhere] == [0]
+
+
 def test_what_goes_wrong_meanwhile_leaves_no_process_and_nothing_half_written(
     tmp_path: Path, elsewhere: list[subprocess.Popen[bytes]]
 ) -> None:

@@ -42,17 +42,12 @@ def plots_beside(run: Run, metric: str) -> Iterator[Draw]:
         A function that is called once, with the test images and predictions of these. The plots are there when the
         context ends.
     """
-    if _is_better_here():
+    process = None if _is_better_here() else _start(run, metric)
+    if process is None or process.stdin is None:
         yield lambda test, predictions: write_plots(run, test, predictions, metric=metric)
         return
-    asked: list[tuple[ImageSet, Predictions]] = []
-    process = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(run.folder), metric],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-
-    assert process.stdin is not None
     sink = process.stdin
+    asked: list[tuple[ImageSet, Predictions]] = []
 
     def draw(test: ImageSet, predictions: Predictions) -> None:
         asked.append((test, predictions))
@@ -75,6 +70,18 @@ def plots_beside(run: Run, metric: str) -> Iterator[Draw]:
 
 def _is_better_here() -> bool:
     return "matplotlib" in sys.modules or num_cores() == 1
+
+
+def _start(run: Run, metric: str) -> subprocess.Popen[bytes] | None:
+    """The other process; None where there can be none."""
+    # Nothing is imported from the folder in which the command was typed.
+    words = [sys.executable, "-P", "-m", __name__, str(run.folder), metric]
+    nowhere = subprocess.DEVNULL
+    try:
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere)
+    except (OSError, TypeError, ValueError):
+        # A program that has Python inside may not know where the interpreter is.
+        return None
 
 
 def _send(sink: IO[bytes], content: bytes) -> None:
