@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from tinysight.cores import num_cores
 from tinysight.data.validation import TrainingSplit
 from tinysight.errors import InvalidValueError
 from tinysight.images import DataSet
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from tinysight.training.budget import TimeBudget
 
 # What comes after training, apart from the forward pass, seconds on two cores on which the import of Keras takes
-# USUAL_IMPORT: saving, ONNX, figures and plots; and the report.
-FINISHING, REPORTING, USUAL_IMPORT = 3.3, 0.8, 4.1
+# USUAL_IMPORT: saving, ONNX and figures; the report; and plots where there is no second core to draw them meanwhile.
+FINISHING, REPORTING, DRAWING, USUAL_IMPORT = 2.6, 0.4, 1.5, 2.6
 # How much of it goes with the import, which is Python's own work, too. On one machine the two hardly move together: the
 # import took 3.2 to 5.3 s and what came after training 4.1 to 5.5 s, the longest import before the shortest end.
 SCALED = 0.5
@@ -65,7 +66,8 @@ def fit_into(
     end = started + 60 * settings.minutes
     # Less than a second: Keras was there before.
     slowness = import_seconds / USUAL_IMPORT if import_seconds > 1 else 1.0
-    python_seconds = (FINISHING + REPORTING * settings.report) * (1 - SCALED + SCALED * slowness)
+    usual_seconds = FINISHING + REPORTING * settings.report + DRAWING * (num_cores() == 1)
+    python_seconds = usual_seconds * (1 - SCALED + SCALED * slowness)
     num_scored = len(data.test)
     if split.validation is not None and split.validation_source != "test":
         num_scored += len(split.validation)
