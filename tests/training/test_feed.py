@@ -48,6 +48,11 @@ def test_each_image_once_with_its_label() -> None:
         np.testing.assert_array_equal(np.concatenate([labels for _, labels in batches]), numbers % 3)
 
 
+def test_no_thread_tunes_the_batches() -> None:
+    """It may sleep on for a minute when an epoch is given up halfway, as `--minutes` does."""
+    assert make_feed().for_backend().options().autotune.enabled is False
+
+
 def test_order_is_of_seed_and_epoch_alone() -> None:
     from tinysight.training.feed import epoch_order
 
