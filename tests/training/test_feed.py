@@ -49,7 +49,7 @@ def test_each_image_once_with_its_label() -> None:
 
 
 def test_no_thread_tunes_the_batches() -> None:
-    """It may sleep on for a minute when an epoch is given up halfway, as `--minutes` does."""
+    """It may sleep on for seconds when an epoch is given up halfway, as `--minutes` does."""
     assert make_feed().for_backend().options().autotune.enabled is False
 
 
