@@ -13,6 +13,9 @@ from tinysight.recipe import Recipe
 LOOKS = 150
 # Of the highest rate; the last steps still learn.
 SMALLEST_RATE = 0.01
+# From this share of the time on, the steps' own pace tells how long scoring takes, in times of what was thought before.
+# A pause of a machine that others use is not to end a training that has hardly begun.
+SURE_FROM, PACES = 0.1, (0.5, 2.0)
 
 
 class TimeBudget(keras.callbacks.Callback):
@@ -23,6 +26,8 @@ class TimeBudget(keras.callbacks.Callback):
         deadline: when training has to be over, on the clock of `time.perf_counter`, seconds.
         steps_per_execution: steps between two looks at the clock.
         least_seconds: for which it trains however late it is, tracing apart.
+        seconds_per_step: as they were timed when the deadline was set; 0 for a deadline that stands.
+        scoring_seconds: what comes after the deadline and takes as much longer than was thought as the steps do.
 
     Attributes:
         started: when the first steps were over, which are traced and compiled besides; seconds.
@@ -30,10 +35,20 @@ class TimeBudget(keras.callbacks.Callback):
         schedule: (step, rate) wherever the rate changed.
     """
 
-    def __init__(self, recipe: Recipe, deadline: float, steps_per_execution: int, least_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        deadline: float,
+        steps_per_execution: int,
+        least_seconds: float = 0.0,
+        *,
+        seconds_per_step: float = 0.0,
+        scoring_seconds: float = 0.0,
+    ) -> None:
         super().__init__()
         self.recipe, self.deadline, self.steps_per_execution = recipe, deadline, steps_per_execution
         self.least_seconds = least_seconds
+        self.planned, self.seconds_per_step, self.scoring_seconds = deadline, seconds_per_step, scoring_seconds
         self.steps = 0
         self.schedule: list[tuple[int, float]] = []
 
@@ -50,17 +65,28 @@ class TimeBudget(keras.callbacks.Callback):
         if not self.steps:
             # Tracing tells nothing of the steps to come, and is no part of the triangle.
             self.started = self.looked = now
-            self.deadline = max(self.deadline, now + self.least_seconds)
+            self.deadline = self.planned = max(self.deadline, now + self.least_seconds)
+            self.traced = min(batch + 1, self.params["steps"])
         took, self.looked = now - self.looked, now
         # Keras names the last step of an execution even where the epoch ended within it.
         done = min(batch + 1, self.params["steps"])
         self.steps += done - self.epoch_steps
         self.epoch_steps = done
+        self._keep_pace(now)
         if now + took / 2 >= self.deadline:
             self.model.stop_training = True
             return
         # The rate in the middle of the steps that come now.
         self._set_rate((now + took / 2 - self.started) / (self.deadline - self.started))
+
+    def _keep_pace(self, now: float) -> None:
+        """Moves the deadline, where scoring will take longer or shorter than was thought."""
+        gone = now - self.started
+        if not self.seconds_per_step or gone < SURE_FROM * (self.planned - self.started):
+            return
+        pace = gone / max(1, self.steps - self.traced) / self.seconds_per_step
+        longer = (min(max(pace, PACES[0]), PACES[1]) - 1) * self.scoring_seconds
+        self.deadline = max(self.planned - longer, self.started + self.least_seconds)
 
     def _set_rate(self, gone: float) -> None:
         warmup = self.recipe.warmup

@@ -79,7 +79,8 @@ def make_plan(
     if recipe.model != "fast":
         best = _timed(task, recipe, ANY_NET)
     elif task.left() < UNTIMED_SECONDS:
-        return _untimed(task, _for_images(recipe.replace(**candidates[0].fields), images))
+        net = _for_images(recipe.replace(**candidates[0].fields), images)
+        return _plan(task, net, min(net.batch_size, task.num_train) / USUAL_RATE, candidates[0])
     else:
         best = _best(task, recipe, candidates)
         if best.num_images >= EPOCHS_FOR_SHIFTS * task.num_train and min(images.image_shape[:2]) >= SMALLEST_SHIFTED:
@@ -128,16 +129,6 @@ def _best(task: _Task, recipe: Recipe, candidates: Sequence[Candidate]) -> Plan:
                 plan = _with_scoring(task, plan, candidate)
             return plan
     return smallest
-
-
-def _untimed(task: _Task, recipe: Recipe) -> Plan:
-    scoring = task.num_scored * num_views(recipe) * FORWARD_SHARE / USUAL_RATE
-    return Plan(
-        recipe=recipe,
-        seconds_per_step=recipe.batch_size / USUAL_RATE,
-        num_images=int(max(0.0, task.left() - scoring) * USUAL_RATE),
-        scoring_seconds=scoring,
-    )
 
 
 def _with_scoring(task: _Task, plan: Plan, candidate: Candidate) -> Plan:
@@ -200,4 +191,7 @@ def make_budget(plan: Plan, deadline: float, least_seconds: float) -> TimeBudget
     """The clock for the chosen net."""
     left = max(deadline - time.perf_counter(), least_seconds)
     steps = max(1, int(left / LOOKS / plan.seconds_per_step))
-    return TimeBudget(plan.recipe, deadline, steps, least_seconds)
+    return TimeBudget(
+        plan.recipe, deadline, steps, least_seconds,
+        seconds_per_step=plan.seconds_per_step, scoring_seconds=plan.scoring_seconds,
+    )  # fmt: skip
