@@ -45,4 +45,5 @@ def _lines(figures: dict[str, Any]) -> list[str]:
     for name, figure in figures.items():
         plain = gigabytes(figure["plain"]) if figure["plain_values"] else "-"
         lines.append(f"| `{name}` | {plain} | {gigabytes(figure['tinysight'])} |")
-    return [*lines, "", "Resident at the peak, the whole process; one epoch and the report. 1 GB is 10^9 bytes."]
+    note = "Resident at the peak, one epoch and the report; another process of 0.1 GB draws the plots. 1 GB is 10^9 bytes."
+    return [*lines, "", note]
