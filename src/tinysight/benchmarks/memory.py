@@ -45,5 +45,5 @@ def _lines(figures: dict[str, Any]) -> list[str]:
     for name, figure in figures.items():
         plain = gigabytes(figure["plain"]) if figure["plain_values"] else "-"
         lines.append(f"| `{name}` | {plain} | {gigabytes(figure['tinysight'])} |")
-    note = "Resident at the peak, one epoch and the report; another process of 0.1 GB draws the plots. 1 GB is 10^9 bytes."
-    return [*lines, "", note]
+    what = "Resident at the peak, one epoch and the report; another process of 0.1 GB draws the plots."
+    return [*lines, "", f"{what} 1 GB is 10^9 bytes."]
