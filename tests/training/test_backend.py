@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -67,6 +68,16 @@ def test_the_processor_is_first(keras_module: Any) -> None:
     first = list_devices()[0]
     assert (first.name, first.kind, first.backend, first.description) == ("cpu", "cpu", "tensorflow", processor())
     assert processor().endswith(("core", "cores"))
+
+
+def test_another_backend_is_imported_with_what_it_needs() -> None:
+    pytest.importorskip("jax")
+    program = "from tinysight.training import backend; backend.own_process(); print(backend.choose_backend('cpu'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, encoding="utf-8",
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )  # fmt: skip
+    assert done.stdout.strip() == "jax", done.stderr
 
 
 def test_a_command_imports_keras_without_what_it_does_not_use() -> None:

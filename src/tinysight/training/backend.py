@@ -21,9 +21,10 @@ from tinysight.native_output import without_native_stderr
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DeviceChoice = Literal["auto", "cpu", "gpu"]
-# What Keras and TensorFlow import where it is installed, and do without where it is not: for wrappers, arguments and
-# converters that no command uses.
-_OPTIONAL = ("jax", "matplotlib", "pandas", "scipy", "sklearn")
+# What Keras imports where it is installed, and does without where it is not, for wrappers, arguments and pictures that
+# no command uses; and what TensorFlow imports so. JAX needs SciPy.
+_OPTIONAL = ("matplotlib", "pandas", "sklearn")
+_OPTIONAL_FOR_TENSORFLOW = ("jax", "scipy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,8 @@ def _lean_import() -> Iterator[None]:
     if not _owned or "keras" in sys.modules:
         yield
         return
-    hidden = [name for name in _OPTIONAL if name not in sys.modules and name != os.environ["KERAS_BACKEND"]]
+    optional = _OPTIONAL + _OPTIONAL_FOR_TENSORFLOW * (os.environ["KERAS_BACKEND"] == "tensorflow")
+    hidden = [name for name in optional if name not in sys.modules]
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]
     was_on = gc.isenabled()
