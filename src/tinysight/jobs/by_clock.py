@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 # What comes after training, apart from the forward pass, seconds on two cores on which the import of Keras takes
 # USUAL_IMPORT: saving, ONNX and figures; the report; and plots where there is no second core to draw them meanwhile.
 FINISHING, REPORTING, DRAWING, USUAL_IMPORT = 2.6, 0.4, 1.5, 2.6
-# How much of it goes with the import, which is Python's own work, too. On one machine the two hardly move together: the
-# import took 3.2 to 5.3 s and what came after training 4.1 to 5.5 s, the longest import before the shortest end.
+# How much of it goes with the import, which is Python's own work, too. On one machine the two hardly move together:
+# beside imports of 3.2 to 5.3 s, what came after training took 4.1 to 5.5 s, the longest import before the shortest.
 SCALED = 0.5
 # At least so much of the time is for steps, however slow the machine: a net that learned nothing is of no use.
 LEAST_SHARE = 0.1

@@ -106,8 +106,6 @@ def _packed(test: ImageSet, predictions: Predictions) -> bytes:
 
 def main(folder: str, metric: str) -> int:
     """Draws what the history shows, then what comes from standard input; nothing where nothing comes."""
-    import matplotlib.figure as _imported_meanwhile  # noqa: F401
-
     run = Run(Path(folder))
     write_curves(run, metric=metric)
     content = sys.stdin.buffer.read()
