@@ -119,6 +119,11 @@ def test_automatic_precision_follows_the_processor(monkeypatch: pytest.MonkeyPat
     from tinysight.models import precision
 
     assert precision.resolve_precision(recipe_of(precision="float32")).precision == "float32"
-    for flags, expected in ({"amx_bf16", "amx_tile"}, "bfloat16"), ({"avx512f", "avx512_bf16"}, "float32"):
+    for flags, expected in (
+        ({"avx512f", "amx_bf16", "amx_tile"}, "bfloat16"),
+        ({"avx512f", "avx512_bf16"}, "bfloat16"),
+        ({"avx2", "avx512f"}, "float32"),
+        (set(), "float32"),
+    ):
         monkeypatch.setattr(precision, "_processor_flags", lambda flags=flags: flags)
         assert precision.resolve_precision(recipe_of(precision="auto")).precision == expected

@@ -62,8 +62,8 @@ def _convert(model: Any, path: Path) -> None:
     saved = path.with_suffix(".keras")
     model.save(saved)
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, "-m", "tinysight.export.onnx_worker", str(saved), str(path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-P", "-m", "tinysight.export.onnx_worker", str(saved), str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ModelError(f"the model cannot be written as ONNX: {last}")

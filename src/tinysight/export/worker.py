@@ -54,7 +54,7 @@ def start_worker(job: Job, folder: Path) -> dict[str, Any]:
     """
     write_job(job, folder)
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, "-m", "tinysight.export.worker", str(folder)]
+    command = [sys.executable, "-P", "-m", "tinysight.export.worker", str(folder)]
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -93,38 +94,60 @@ def _small_head(shape: tuple[int, ...], dtype: Any = None) -> Any:
     return keras.initializers.HeUniform(seed=keras.random.SeedGenerator())(shape, dtype)
 
 
-def adapt(net: keras.Model, images: NDArray[np.float32]) -> None:
+def adapt(net: keras.Model, images: NDArray[np.uint8], factor: float, offset: float) -> None:
     """Fills the whitening layer of `net`, if it has one, from the patches of training images.
 
     Args:
         net: any net; one without a layer called "whitening" is left as it is.
-        images: float32, shape (n, height, width, channels), scaled; a few thousand are enough.
+        images: raw pixels, uint8, shape (n, height, width, channels); a few thousand are enough.
+        factor: what the net multiplies pixels by, before it adds `offset`.
+        offset: see `factor`.
     """
     found = [layer for layer in net.layers if layer.name == WHITENING]
     for layer in found:
-        layer.set_weights([whitening_kernel(images, layer.kernel_size[0], layer.filters // 2)])
+        layer.set_weights([whitening_kernel(images, layer.kernel_size[0], layer.filters // 2, factor, offset)])
 
 
-def whitening_kernel(images: NDArray[np.float32], size: int, num_filters: int) -> NDArray[np.float32]:
+def whitening_kernel(
+    images: NDArray[np.uint8] | NDArray[np.float32],
+    size: int,
+    num_filters: int,
+    factor: float = 1.0,
+    offset: float = 0.0,
+) -> NDArray[np.float32]:
     """The directions in which patches vary most, each scaled to variance one, and their negatives.
 
     Args:
-        images: float32, shape (n, height, width, channels).
+        images: shape (n, height, width, channels).
         size: height and width of a patch.
         num_filters: how many directions, by falling variance; at most size * size * channels.
+        factor: what pixels are multiplied by, in float32, before `offset` is added.
+        offset: see `factor`.
 
     Returns:
         float32, shape (size, size, channels, 2 * num_filters).
     """
     channels = images.shape[3]
-    windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
-    # Chosen before they are copied: all patches together would take size * size times the memory of the images.
-    num_windows = int(np.prod(windows.shape[:3]))
-    chosen = np.unravel_index(np.arange(0, num_windows, max(1, num_windows // MAX_PATCHES)), windows.shape[:3])
-    patches = windows[chosen].transpose(0, 2, 3, 1).reshape(-1, size * size * channels)
+    patches = _patches(images, size).astype(np.float32) * np.float32(factor) + np.float32(offset)
     covariance = patches.T @ patches / len(patches)
     variances, directions = np.linalg.eigh(covariance.astype(np.float64))
     order = np.argsort(variances)[::-1][:num_filters]
     filters = directions[:, order] / np.sqrt(variances[order] + WHITENING_EPSILON)
     kernel = filters.reshape(size, size, channels, num_filters).astype(np.float32)
     return np.concatenate([kernel, -kernel], axis=3)
+
+
+def _patches(images: NDArray[Any], size: int) -> NDArray[Any]:
+    """At least MAX_PATCHES patches, or all, at even distances: shape (n, size * size * channels), dtype of the images.
+
+    All of them together, or the images in float32, would take many times the memory of the images.
+    """
+    num_images, height, width, channels = images.shape
+    places = (num_images, height - size + 1, width - size + 1)
+    num_places = math.prod(places)
+    image, row, column = np.unravel_index(np.arange(0, num_places, max(1, num_places // MAX_PATCHES)), places)
+    patches = np.empty((len(image), size, size, channels), images.dtype)
+    for down in range(size):
+        for right in range(size):
+            patches[:, down, right] = images[image, row + down, column + right]
+    return patches.reshape(len(image), -1)

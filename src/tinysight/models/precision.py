@@ -8,13 +8,16 @@ import keras
 
 from tinysight.recipe import Recipe
 
+# As Linux calls them. Intel's processors with the second had no AMX for one generation, AMD's have none.
+_MULTIPLYING = frozenset({"amx_bf16", "avx512_bf16"})
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def resolve_precision(recipe: Recipe) -> Recipe:
     """The recipe with precision=auto replaced by what is fast here: bfloat16 where the hardware multiplies it.
 
-    That is a GPU, or TensorFlow on a processor with AMX tiles. Without those, bfloat16 is slower than float32.
+    That is a GPU, or TensorFlow on a processor with AMX tiles or with AVX-512's instructions for bfloat16. Without
+    those, bfloat16 is slower than float32.
     """
     if recipe.precision != "auto":
         return recipe
@@ -26,7 +29,7 @@ def _multiplies_bfloat16() -> bool:
         import jax
 
         return bool(jax.default_backend() in ("gpu", "tpu"))
-    return keras.backend.backend() == "tensorflow" and "amx_bf16" in _processor_flags()
+    return keras.backend.backend() == "tensorflow" and not _MULTIPLYING.isdisjoint(_processor_flags())
 
 
 def _processor_flags() -> set[str]:

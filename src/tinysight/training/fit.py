@@ -239,9 +239,8 @@ def _parts(num_steps: int, steps_per_epoch: int, resume: Checkpoint | None) -> l
 
 def adapt_to(net: keras.Model, recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None = None) -> None:
     """Fills what a net takes from its training images before it learns: a whitening first layer."""
-    factor, offset = SCALINGS[recipe.scaling]
     chosen = images.images[:ADAPT_IMAGES] if rows is None else images.images[rows[:ADAPT_IMAGES]]
-    fast.adapt(net, chosen.astype(np.float32) * np.float32(factor) + np.float32(offset))
+    fast.adapt(net, chosen, *SCALINGS[recipe.scaling])
 
 
 def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None = None) -> Feed:

@@ -240,7 +240,7 @@ def _bare_runtime(model: Path, images: NDArray[np.uint8]) -> Callable[[float], d
 @contextmanager
 def _service(path: str | Path) -> Iterator[tuple[str, int]]:
     """`tinysight serve` as a process, and where it listens."""
-    command = [sys.executable, "-m", "tinysight", "serve", str(path), "--port", "0", "--json"]
+    command = [sys.executable, "-P", "-m", "tinysight", "serve", str(path), "--port", "0", "--json"]
     with _process(command) as process:
         url = urlsplit(_read_object(process.stdout)["url"])
         yield str(url.hostname), int(url.port or 0)
@@ -251,7 +251,7 @@ def _service(path: str | Path) -> Iterator[tuple[str, int]]:
 @contextmanager
 def _clients(address: tuple[str, int]) -> Iterator[Callable[[Path, int, int, float], dict[str, Any]]]:
     """The clients' process, and a function that lets them ask for some seconds."""
-    with _process([sys.executable, "-m", "tinysight.serving.load_client"]) as process:
+    with _process([sys.executable, "-P", "-m", "tinysight.serving.load_client"]) as process:
         assert process.stdin is not None
 
         def ask(files: Path, num_clients: int, images_per_request: int, seconds: float) -> dict[str, Any]:

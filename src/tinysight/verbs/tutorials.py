@@ -68,7 +68,7 @@ def tutorials(
 def _train(
     name: str, seed: int, assignments: Sequence[str], data_dir: str | None, out: Path, quiet: bool
 ) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tinysight", "train", name, "--json", "--no-report", "--out", str(out)]
+    command = [sys.executable, "-P", "-m", "tinysight", "train", name, "--json", "--no-report", "--out", str(out)]
     for assignment in (*assignments, f"seed={seed}"):
         command += ["--set", assignment]
     command += ["--data-dir", data_dir] if data_dir else []
