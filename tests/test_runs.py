@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import sys
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from whole_commands import Trained
 
-from tinysight.errors import RunError
+from tinysight.errors import InvalidValueError, RunError
 from tinysight.recipe import load_recipe, to_toml
 from tinysight.runs import Run, create_run, open_run, read_summary
 
@@ -138,3 +140,11 @@ class TestFinishedRun:
         accuracy = float((found.probabilities.argmax(axis=1) == found.labels).mean())
         assert accuracy == pytest.approx(trained.summary["test_accuracy"])
         assert len(found.labels) == trained.summary["num_test"] == 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(InvalidValueError, match=r"the folder name .*caf\\udce9 is not UTF-8"):
+        create_run(out, "quick")
+    assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tinysight.errors import DiskFullError
+from tinysight.errors import DiskFullError, InvalidValueError
 
 _PARTIAL = ".partial-"
 # No room on the disk, a quota, or a limit on the size of a file; Windows has no quotas.
@@ -26,7 +26,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     When the block raises, the temporary file is removed and `path` is left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="".join(path.suffixes[-2:]), dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="".join(path.suffixes[-2:]), dir=path.parent)
+    except OSError as error:
+        # The name that a person knows.
+        error.filename = str(path)
+        raise
     os.close(handle)
     temporary = Path(name)
     try:
@@ -44,6 +49,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_name(path: Path) -> None:
+    """Files that describe a run are UTF-8 and hold the names of its folders.
+
+    Raises:
+        InvalidValueError: when a name in `path`, absolute, is in another encoding.
+    """
+    absolute = str(path.absolute())
+    try:
+        absolute.encode()
+    except UnicodeEncodeError:
+        shown = absolute.encode(errors="backslashreplace").decode()
+        raise InvalidValueError(f"the folder name {shown} is not UTF-8: rename it, or name another") from None
 
 
 def sync_folder(folder: Path) -> None:

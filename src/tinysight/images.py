@@ -17,7 +17,7 @@ class ImageSet:
 
     Attributes:
         images: uint8, shape (n, height, width, channels), raw pixels 0..255; channels is 1 or 3. May be a memory map.
-        labels: int32, shape (n,), indices into `class_names`.
+        labels: int32, shape (n,), indices into `class_names`; other integers become int32.
         class_names: one name per class, in label order.
         sources: where each image came from (a path), or empty when the data set has no files.
 
@@ -48,6 +48,9 @@ class ImageSet:
             )
         if self.sources and len(self.sources) != len(images):
             raise DataError(f"{len(self.sources)} sources for {len(images)} images; expected one each, or none")
+        if labels.dtype != np.int32:
+            # NumPy's own integers have 64 bits, and Keras's data sets label in uint8.
+            object.__setattr__(self, "labels", labels.astype(np.int32))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysight.errors import RunError
-from tinysight.files import read_json, write_json
+from tinysight.files import check_name, read_json, write_json
 
 
 class Run:
@@ -258,7 +258,9 @@ def create_run(out: str | Path | None, name: str, now: datetime | None = None) -
 
     Raises:
         RunError: when `out` exists and is not an empty folder, or cannot be made.
+        InvalidValueError: when its name is not UTF-8.
     """
+    check_name(Path(out or "runs"))
     if out is None:
         stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
         stem = f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name).strip('-.') or 'run'}-{stamp}"

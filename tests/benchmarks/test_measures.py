@@ -110,18 +110,25 @@ def option(words: list[str], name: str) -> str:
 
 def test_a_pair_takes_turns_with_a_new_seed_each(make_bench: Any) -> None:
     programs = StandIn(
-        seconds={"leaky_adamax.py": [300.0, 320.0, 310.0], "quick": [20.0, 10.0, 20.0, 25.0]},
-        accuracy={"leaky_adamax.py": 0.70, "quick": [0.69, 0.71, 0.72]},
+        seconds={
+            "leaky_adamax.py": [99.0, 300.0, 99.0, 320.0, 99.0, 310.0],
+            "quick": [99.0, 20.0, 99.0, 10.0, 99.0, 20.0, 25.0],
+        },
+        accuracy={"leaky_adamax.py": 0.70, "quick": [0.1, 0.69, 0.1, 0.71, 0.1, 0.72, 0.72]},
     )
     outcome = take("quick", make_bench(programs))
     plain, ours = "leaky_adamax.py", "quick"
-    assert programs.order == [plain, ours, ours, plain, plain, ours, ours]
-    trainings = [words for words in programs.commands if words[2] == "train"]
+    # Each after an epoch of its own that is not timed; the last one is with the report.
+    assert programs.order == [name for name in (plain, ours, ours, plain, plain, ours) for _ in range(2)] + [ours]
+    for warming in programs.commands[:-1:2]:
+        assert warming[-1] == "1" if warming[2] != "train" else option(warming, "--epochs") == "1"
+    timed = [*programs.commands[1::2], programs.commands[-1]]
+    trainings = [words for words in timed if words[2] == "train"]
     assert [option(words, "--seed") for words in trainings] == ["0", "1", "2", "0"]
     assert ["--no-report" in words for words in trainings] == [True, True, True, False]
     assert len({option(words, "--out") for words in trainings}) == 4
     assert all(option(words, "--data-dir") == "DATA" and "--epochs" not in words for words in trainings)
-    scripts = [words for words in programs.commands if words[2] != "train"]
+    scripts = [words for words in timed if words[2] != "train"]
     assert [words[2:] for words in scripts] == [["0"], ["1"], ["2"]]
     figures = outcome.figures
     assert figures["ratio"] == pytest.approx(310 / 20)

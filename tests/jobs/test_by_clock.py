@@ -13,7 +13,7 @@ import pytest
 from small_data import stripes
 
 from tinysight.images import ImageSet
-from tinysight.recipe import load_recipe
+from tinysight.recipe import load_recipe, make_recipe
 
 BASE = load_recipe("quick")
 
@@ -210,8 +210,41 @@ def test_what_the_clock_chooses_cannot_be_set(
     assert list(offline.iterdir()) == []
 
 
-@pytest.mark.parametrize("minutes", ["0", "-1", "soon"])
+@pytest.mark.parametrize("minutes", ["0", "-1", "soon", "nan", "inf"])
 def test_times_that_are_none(command: Callable[..., tuple[int, str, str]], minutes: str) -> None:
     status, out, err = command("train", "quick", "--minutes", minutes)
     assert (status, out) == (2, "")
     assert "minutes" in err
+
+
+@pytest.mark.parametrize("minutes", [0.01, float("nan"), float("inf")])
+def test_times_that_are_none_in_python(minutes: float) -> None:
+    from tinysight.errors import InvalidValueError
+    from tinysight.jobs.settings import Settings
+
+    with pytest.raises(InvalidValueError, match=r"minutes is .*; expected a number from 0.05 on"):
+        Settings(minutes=minutes)
+    with pytest.raises(InvalidValueError, match="checkpoint_minutes is -1"):
+        Settings(checkpoint_minutes=-1)
+
+
+def test_no_time_for_a_profile(command: Callable[..., tuple[int, str, str]], offline: Path) -> None:
+    status, out, err = command("train", "quick", "--data", "mnist-5k", "--minutes", 0.1, "--profile")
+    assert (status, out) == (2, "")
+    assert "--profile times a net for longer than --minutes has to spare" in err
+    assert list(offline.iterdir()) == []
+
+
+@pytest.mark.parametrize("side", [8, 9, 64])
+def test_every_net_fits_images_of_any_side(keras_module: Any, side: int) -> None:
+    from tinysight.models.registry import build_training_net
+    from tinysight.training.candidates import CANDIDATES
+    from tinysight.training.plan import _for_images
+
+    images = images_of(side, 8)
+    # A recipe that says nothing of its loss gets the one that smoothed labels need.
+    base = make_recipe({"name": "mine", "model": "fast"})
+    for candidate in CANDIDATES:
+        recipe = _for_images(base.replace(**candidate.fields), images)
+        assert recipe.loss == "categorical_crossentropy"
+        assert build_training_net(recipe, images.image_shape, 2).output_shape == (None, 2)

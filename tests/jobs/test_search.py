@@ -15,7 +15,7 @@ import pytest
 from small_data import stripes
 from whole_commands import arguments, environment
 
-from tinysight.errors import TrainingStoppedError
+from tinysight.errors import DiskFullError, TrainingStoppedError
 from tinysight.images import DataSet
 from tinysight.jobs import search as job
 from tinysight.jobs import study as studies
@@ -255,3 +255,42 @@ def test_refused(words: tuple[str, ...], message: str, command: Command) -> None
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith(f"tinysight: {message}")
     assert err.count("\n") == 1
+
+
+def test_a_full_disk_is_no_fault_of_the_trial(
+    keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_on_a_full_disk(*_: Any, **__: Any) -> Outcome:
+        raise DiskFullError("the disk is full")
+
+    search = begun(tmp_path, SPACE)
+    monkeypatch.setattr(job, "train_trial", write_on_a_full_disk)
+    with pytest.raises(DiskFullError):
+        job.run_trials(search, 2)
+    study = studies.open_study(search.folder)
+    assert studies.finished(study) == []
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "WAITING"]
+
+
+@pytest.mark.parametrize(("names", "flip"), [(("cat", "dog"), "alternating"), (("0", "1"), "none")])
+def test_a_trial_mirrors_as_the_training_of_its_recipe_does(
+    keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], flip: str
+) -> None:
+    from tinysight.images import ImageSet
+    from tinysight.jobs.trial import TrialData, train_trial
+    from tinysight.training import fit
+
+    class FittedError(Exception):
+        pass
+
+    def note(recipe: Any, *_: Any, **__: Any) -> None:
+        raise FittedError(recipe.flip)
+
+    monkeypatch.setattr(fit, "fit", note)
+    images = ImageSet(
+        images=np.zeros((4, 8, 8, 1), np.uint8), labels=np.array([0, 1, 0, 1], np.int32), class_names=names
+    )
+    data = TrialData(train=images, validation=images, rows=np.arange(4))
+    recipe = load_recipe("mnist-softmax").replace(flip="auto")
+    with pytest.raises(FittedError, match=flip):
+        train_trial(recipe, data, history_path=tmp_path / "history.csv")

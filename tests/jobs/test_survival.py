@@ -94,6 +94,11 @@ def test_a_full_disk_and_a_damaged_checkpoint(
         assert command("train", "--resume", "full")[::2] == (
             2, "tinysight: the run 'full' is being trained by another process\n",
         )  # fmt: skip
+    # What a process that was killed, and a calibration of the interrupted model, leave in the run.
+    run.uncalibrated.folder.mkdir()
+    for path in (run.calibration, run.uncalibrated.keras_model, run.folder / ".partial-1", run.plots / ".partial-2"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"left")
     damaged = run.checkpoints / names[1]
     damaged.write_bytes(damaged.read_bytes()[:-1])
     status, _, err = command("train", "--resume", "full", "--no-report")
@@ -101,6 +106,9 @@ def test_a_full_disk_and_a_damaged_checkpoint(
     assert f"{names[1]} is damaged: left out, going on from the one before it" in err.splitlines()
     assert "going on after epoch 1, step 0" in err.splitlines()
     assert differences(Run(offline / "whole"), run) == []
+    assert not run.calibration.exists()
+    assert not run.uncalibrated.folder.exists()
+    assert list(run.folder.rglob(".partial-*")) == []
     assert command("train", "--resume", "full")[::2] == (
         2, "tinysight: the run 'full' is finished; there is nothing to resume\n",
     )  # fmt: skip

@@ -134,6 +134,13 @@ class TestTensorBoard:
         assert steps[-1] == 12
         np.testing.assert_allclose(learned["batch_loss"][12], rows[-1]["loss"], 1e-5)
 
+    def test_steps_of_an_epoch_that_is_a_part(self, tmp_path: Path, keras_module: Any) -> None:
+        settings = Settings(quiet=True, report=False, tensorboard=tmp_path / "logs")
+        train(RECIPE.replace(steps=6), small_data(), out=tmp_path / "run", settings=settings)
+        steps = list(scalars(tmp_path / "logs" / "run" / "train")["batch_loss"])
+        # Of four steps an epoch the second one has two.
+        assert (steps[0] <= 4, steps[-1]) == (True, 6)
+
     def test_without_the_package(self, command: Command, offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         assert command("train", "mnist-softmax", "--data", "mnist-5k", "--tensorboard") == (

@@ -103,3 +103,20 @@ import jax, matplotlib.pyplot, pandas, scipy.sparse, sklearn.metrics
     if sys.platform == "linux":
         assert library_pages["own"] < 0.5 * library_pages["a person's"]
     assert found == {"own": ["True", "False", "True", "True"], "a person's": ["True", "True", "False", "True"]}
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("2,3", "3"), ("GPU-aa, GPU-bb", "GPU-bb")])
+def test_gpus_are_counted_among_those_that_may_be_used(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
+) -> None:
+    if given is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert backend._visible_gpu(1) == expected
+
+
+def test_a_gpu_that_may_not_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    with pytest.raises(InvalidValueError, match="gpu:2: CUDA_VISIBLE_DEVICES=2,3 leaves 2"):
+        backend._visible_gpu(2)

@@ -177,3 +177,33 @@ def test_a_step_is_traced_once(
     # Batches of one size.
     fit(recipe_of(optimizer=optimizer, batch_size=8), net_of(keras_module), tmp_path)
     assert len(traced) == 1
+
+
+@pytest.mark.parametrize("rows", [None, np.array([1, 2, 3, 10, 11, 12])])
+def test_a_first_layer_is_made_of_images_of_all_classes(
+    monkeypatch: pytest.MonkeyPatch, rows: np.ndarray[Any, Any] | None
+) -> None:
+    """Data of folders lie class by class."""
+    from tinysight.training import fit as module
+
+    given: list[Any] = []
+    monkeypatch.setattr(module, "ADAPT_IMAGES", 4)
+    monkeypatch.setattr(module.fast, "adapt", lambda net, images, *_: given.append(images))
+    images = numbered_images(COUNT)
+    module.adapt_to(None, recipe_of(), images, rows)
+    chosen = [0, 10, 20, 30] if rows is None else [1, 2, 10, 11]
+    np.testing.assert_array_equal(given[0], images.images[chosen])
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+def test_labels_of_any_integers(keras_module: Any, tmp_path: Path, dtype: Any) -> None:
+    from tinysight.images import ImageSet
+    from tinysight.training import fit as module
+
+    same = numbered_images(COUNT)
+    images = ImageSet(images=same.images, labels=same.labels.astype(dtype), class_names=same.class_names)
+    assert images.labels.dtype == np.int32
+    result = module.fit(
+        recipe_of(epochs=1), net_of(keras_module), images, images, history_path=tmp_path / "h.csv", quiet=True
+    )
+    assert result.epochs_completed == 1

@@ -114,6 +114,7 @@ def test_svg_and_files_in_the_way(command: Command, archive: Path, offline: Path
         (("--steps", 5), "5 steps; expected at least 20"),
         (("--lowest", 1, "--highest", 0.1), "rates from 1 to 0.1; expected two above 0"),
         (("--lowest", 0), "expected two above 0"),
+        (("--highest", "inf"), "expected two above 0"),
         (("--out", "curve.pdf"), "'curve.pdf' does not end in .png or .svg"),
         (("--set", "data=mnist"), "data came twice"),
         (("--set", "epoch=1"), "did you mean 'epochs'?"),
@@ -197,3 +198,12 @@ def test_only_training_images_at_the_rates_that_are_said(keras_module: Any, monk
         assert len(set(epoch)) == len(epoch)
         assert set(epoch) <= set(rows.tolist())
     assert epochs[0] != epochs[1]
+
+
+def test_a_place_that_is_no_folder(command: Command, archive: Path, offline: Path) -> None:
+    (offline / "file").write_text("mine", encoding="utf-8")
+    status, out, err = find(command, archive, "--out", "file/curve.png")
+    assert (status, out) == (2, "")
+    assert err.splitlines()[-1].startswith("tinysight: cannot use file")
+    assert err.splitlines()[-1].endswith("; name another place")
+    assert (offline / "file").read_text(encoding="utf-8") == "mine"

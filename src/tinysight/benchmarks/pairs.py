@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,19 @@ class Pair:
         plain: list[Done] = []
         ours: list[Done] = []
 
+        def warm_up(run: Callable[[int], None], seed: int) -> None:
+            """One epoch of the same program, untimed, so that it finds its files in memory.
+
+            Where a system reclaims what was not used for a minute (DAMON on Linux, for one), a gigabyte of libraries
+            and data is read from the disk again by whoever is started after a tutorial of minutes.
+            """
+            if bench.rehearse:
+                return
+            if run is run_plain:
+                bench.plain(self.script, archive, seed, 1)
+            else:
+                bench.train(self.recipe, self.data, seed, epochs=1)
+
         def run_plain(seed: int) -> None:
             plain.append(bench.plain(self.script, archive, seed, *bench.epochs_of_plain()))
             _say(bench, self.script, seed, plain[-1], plain[-1].last_line())
@@ -47,6 +60,7 @@ class Pair:
         for seed in range(bench.rounds):
             # Whoever is second finds caches warm and the processor hot: they take turns at it.
             for run in (run_plain, run_ours) if seed % 2 == 0 else (run_ours, run_plain):
+                warm_up(run, seed)
                 run(seed)
         bench.say(f"{self.recipe} once more, with its report")
         return self._outcome(plain, ours, self._train(bench, 0, report=True))

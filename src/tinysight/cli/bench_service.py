@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinysight.cli.common import data_dir_option, json_option, print_json, say
+from tinysight.cli.common import FiniteRange, data_dir_option, json_option, print_json, say
 from tinysight.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 @click.command("service")
 @click.argument("run", type=click.Path())
 @click.option("--clients", "num_clients", type=click.IntRange(1, 1000), default=64, show_default=True, help="At once.")
-@click.option(
-    "--seconds", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Under load, three times over."
-)
+@click.option("--seconds", type=FiniteRange(0.1), default=60.0, show_default=True, help="Under load, three times over.")
 @click.option(
     "--images", "images_per_request", type=click.IntRange(1, 64), default=64, show_default=True, help="Per request."
 )

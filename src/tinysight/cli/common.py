@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +25,16 @@ cluster_option = click.option(
     "--cluster", metavar="ADDRESS", help="Train on a Ray cluster: local, auto, HOST:PORT or ray://HOST:PORT."
 )
 workers_option = click.option("--workers", type=int, metavar="N", help="Processes on the cluster.")
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; neither NaN, which is within any bounds for click, nor infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number of the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 def connect_cluster(ctx: click.Context, options: dict[str, Any], **more: Any) -> Cluster | None:

@@ -93,20 +93,31 @@ def main(arguments: list[str] | None = None) -> None:
     started = time.perf_counter()
     try:
         status = tinysight.main(args=arguments, prog_name="tinysight", standalone_mode=False, obj={"started": started})
-    except click.exceptions.Exit as stop:
-        status = stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("tinysight: interrupted", err=True)
-        status = 130
-    except TinysightError as error:
-        click.echo(f"tinysight: {error}", err=True)
-        status = error.exit_status
-    except BrokenPipeError:
-        sys.stderr.close()
-        status = 1
+    except (Exception, KeyboardInterrupt) as error:
+        status = _told(error)
     # Otherwise the collector walks through all of Keras once more before the process ends.
     gc.freeze()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _told(error: Exception | KeyboardInterrupt) -> int:
+    """The exit status for what a person can mend, which is said in a line; anything else is raised again."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        click.echo("tinysight: interrupted", err=True)
+        return 130
+    if isinstance(error, TinysightError):
+        click.echo(f"tinysight: {error}", err=True)
+        return error.exit_status
+    if isinstance(error, BrokenPipeError):
+        sys.stderr.close()
+        return 1
+    # Without a file it is none of a person's.
+    if isinstance(error, OSError) and error.filename is not None:
+        click.echo(f"tinysight: cannot use {error.filename}: {error.strerror}; name another place", err=True)
+        return 2
+    raise error

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from tinysight.cli.common import json_option, print_json, say
+from tinysight.cli.common import FiniteRange, json_option, print_json, say
 from tinysight.serving.limits import ServiceLimits
 from tinysight.verbs.serve import DEFAULT_HOST, DEFAULT_PORT
 from tinysight.verbs.serve import serve as serve_run
@@ -34,7 +34,7 @@ def _limit(name: str, kind: click.IntRange | click.FloatRange, text: str) -> Cal
 @_limit("max-pixels", _AT_LEAST_ONE, "Width times height of a picture, checked before it is decoded.")
 @_limit("max-images", _AT_LEAST_ONE, "Pictures in one request.")
 @_limit("max-queue", _AT_LEAST_ONE, "Requests inside at once; past it 503.")
-@_limit("max-seconds", click.FloatRange(min=0, min_open=True), "For receiving a request, and again for answering it.")
+@_limit("max-seconds", FiniteRange(min=0, min_open=True), "For receiving a request, and again for answering it.")
 @json_option
 def serve(run: str, host: str, port: int, api_key_file: str | None, as_json: bool, **limits: Any) -> None:
     """Serve a run over HTTP.

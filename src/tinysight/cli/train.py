@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from tinysight.cli.common import (
+    FiniteRange,
     cluster_option,
     connect_cluster,
     data_dir_option,
@@ -47,7 +48,7 @@ def known_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option("--seeds", type=click.IntRange(2), metavar="N", help="Train N times, with --seed and those that follow.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any field of the recipe; repeatable.")
 @click.option(
-    "--minutes", type=click.FloatRange(0.05), help="Train the best net that fits into so much time, or the one named."
+    "--minutes", type=FiniteRange(0.05), help="Train the best net that fits into so much time, or the one named."
 )
 @click.option("--out", type=click.Path(), help="The run folder; without it, a new one under runs/.")
 @click.option("--device", default="auto", show_default=True, callback=known_device, help="auto, cpu, gpu or gpu:N.")
@@ -57,7 +58,7 @@ def known_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.option("--resume", type=click.Path(), metavar="RUN", help="Go on with a training that was interrupted.")
 @click.option("--from", "start", type=click.Path(), metavar="RUN", help="Begin with the weights of a finished run.")
 @click.option(
-    "--checkpoint-minutes", type=float, default=5.0, show_default=True, help="Between checkpoints in an epoch."
+    "--checkpoint-minutes", type=FiniteRange(0), default=5.0, show_default=True, help="Between checkpoints in an epoch."
 )
 @click.option(
     "--live",

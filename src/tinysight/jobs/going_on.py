@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinysight.data.validation import TrainingSplit, same_split, split_for_training
-from tinysight.errors import RunError
+from tinysight.errors import DiskFullError, RunError, TrainingStoppedError
 from tinysight.files import read_json, remove_partial, write_json
 from tinysight.images import DataSet
-from tinysight.jobs.settings import Say
+from tinysight.jobs.settings import Say, Settings
 from tinysight.recipe import Recipe
 from tinysight.runs import Run, open_run, read_summary
 
@@ -87,7 +88,8 @@ def read_checkpoint(run: Run, say: Say) -> Checkpoint | None:
     """The newest whole checkpoint; damaged ones are told and removed, so that they do not count as newer ones."""
     from tinysight.training.checkpoints import read_newest
 
-    remove_partial(run.checkpoints)
+    for folder in (run.folder, run.plots, run.checkpoints):
+        remove_partial(folder)
     checkpoint, damaged = read_newest(run.checkpoints)
     for path in damaged:
         say(f"{path.name} is damaged: left out, going on from the one before it")
@@ -99,12 +101,25 @@ def read_checkpoint(run: Run, say: Say) -> Checkpoint | None:
     return checkpoint
 
 
+def forget_calibration(run: Run) -> None:
+    """Removes what `calibrate` left in an interrupted run: it is of a model that the resumed training replaces."""
+    run.calibration.unlink(missing_ok=True)
+    shutil.rmtree(run.uncalibrated.folder, ignore_errors=True)
+
+
 def note_resumption(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
     """The environment with the time of this resumption, written down."""
     times = [*environment.get("resumed", []), datetime.now(UTC).isoformat(timespec="seconds")]
     environment = environment | {"resumed": times}
     write_json(run.environment, environment)
     return environment
+
+
+def stopped_by_full_disk(error: DiskFullError, run: Run, settings: Settings) -> TrainingStoppedError:
+    """What to say when a file of the run did not fit, with how to go on once there is room."""
+    if settings.minutes is not None:
+        return TrainingStoppedError(f"{error}, with the same command: a training by the clock cannot be resumed")
+    return TrainingStoppedError(f"{error}, with `tinysight train --resume {run.folder}`")
 
 
 def words_after_interruption(run: Run, on_cluster: bool = False) -> str:

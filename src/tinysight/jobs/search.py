@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinysight.data.validation import TrainingSplit, split_for_training
 from tinysight.errors import (
+    DiskFullError,
     InvalidValueError,
     RunError,
     TinysightError,
@@ -158,6 +160,12 @@ def _run_trial(search: Search, study: Any, trial: Any) -> None:
     except (KeyboardInterrupt, TrainingInterruptedError):
         begin_again(study, trial)
         raise KeyboardInterrupt from None
+    except DiskFullError:
+        # Of the machine and not of the trial: with room on the disk it is drawn and trained again.
+        with contextlib.suppress(Exception):
+            # The study may lie on that disk; then others find the trial without a sign of life.
+            begin_again(study, trial)
+        raise
     except TinysightError as error:
         fail(search, study, trial, str(error))
     except (optuna.TrialPruned, optuna.exceptions.UpdateFinishedTrialError):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tinysight.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from tinysight.cluster.engine import Cluster
     from tinysight.live.following import LivePage
 
 Say = Callable[[str], None]
+# In less, nothing is learned.
+LEAST_MINUTES = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,9 @@ class Settings:
         live: the page that follows the training, or None.
         cluster: whose workers train the net, or None for this process.
         say: takes lines for a person.
+
+    Raises:
+        InvalidValueError: for minutes that are none.
     """
 
     quiet: bool = False
@@ -48,3 +56,9 @@ class Settings:
     live: LivePage | None = None
     cluster: Cluster | None = None
     say: Say = lambda text: None
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not LEAST_MINUTES <= self.minutes < math.inf:
+            raise InvalidValueError(f"minutes is {self.minutes}; expected a number from {LEAST_MINUTES} on")
+        if not 0 <= self.checkpoint_minutes < math.inf:
+            raise InvalidValueError(f"checkpoint_minutes is {self.checkpoint_minutes}; expected 0 or more")

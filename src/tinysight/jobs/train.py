@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinysight.data.validation import TrainingSplit, split_for_training
-from tinysight.errors import DiskFullError, InvalidValueError, TrainingInterruptedError, TrainingStoppedError
-from tinysight.files import read_json, write_json, write_text
+from tinysight.errors import DiskFullError, InvalidValueError, TrainingInterruptedError
+from tinysight.files import check_name, read_json, write_json, write_text
 from tinysight.images import DataSet
 from tinysight.jobs import going_on, on_cluster, starting
 from tinysight.jobs.by_clock import fit_into
@@ -58,6 +58,7 @@ def train(
     started = time.perf_counter() if settings.started is None else settings.started
     if out is not None:
         refuse_existing(out)
+    check_name(Path(data_dir or "."))
     importing = time.perf_counter()
     _choose_backend(device, settings)
     import_seconds = time.perf_counter() - importing
@@ -66,10 +67,8 @@ def train(
     from tinysight.training.environment import describe_environment
 
     check_augmentation(recipe, data.image_shape)
-    if settings.minutes is not None and recipe.keep == "best":
-        raise InvalidValueError(
-            "keep=best scores every epoch, which --minutes leaves no time for: leave one of them out"
-        )
+    if settings.minutes is not None:
+        _check_spare_time(recipe, settings)
     recipe = resolve_flip(resolve_precision(recipe), data.class_names)
     if settings.start is not None:
         starting.check_start(settings.start, data)
@@ -138,6 +137,7 @@ def resume(
         on_cluster.fetch_checkpoint(run, environment.get("cluster"))
         checkpoint = going_on.read_checkpoint(run, settings.say)
         run.finished_marker.unlink(missing_ok=True)
+        going_on.forget_calibration(run)
         environment = going_on.note_resumption(run, environment)
         net = _build(recipe, data)
         if checkpoint is None and environment.get("started_from"):
@@ -156,11 +156,25 @@ def _steps_per_epoch(recipe: Recipe, split: TrainingSplit) -> int:
     return -(-split.num_train // recipe.batch_size)
 
 
+def _check_spare_time(recipe: Recipe, settings: Settings) -> None:
+    if recipe.keep == "best":
+        raise InvalidValueError(
+            "keep=best scores every epoch, which --minutes leaves no time for: leave one of them out"
+        )
+    if settings.profile:
+        raise InvalidValueError(
+            "--profile times a net for longer than --minutes has to spare: train first, then profile the recipe.toml of"
+            " that run"
+        )
+
+
 def _choose_backend(device: str, settings: Settings) -> None:
     if settings.cluster is None:
-        from tinysight.training.backend import choose_backend
+        from tinysight.training.backend import choose_backend, list_devices
 
         choose_backend(device)
+        if device == "cpu" and any(found.kind == "gpu" for found in list_devices()):
+            settings.say("device cpu: Keras was imported before and trains on the GPU that it saw; start Python anew")
         return
     from tinysight.cluster import training
 
@@ -193,7 +207,7 @@ def _fit_and_finish(
     except (KeyboardInterrupt, TrainingInterruptedError):
         raise TrainingInterruptedError(going_on.words_after_interruption(run, settings.cluster is not None)) from None
     except DiskFullError as error:
-        raise TrainingStoppedError(f"{error}, with `tinysight train --resume {run.folder}`") from None
+        raise going_on.stopped_by_full_disk(error, run, settings) from None
     if budget is not None:
         # Interrupted, the net has the weights of the last whole epoch.
         kept = result.epochs_completed * _steps_per_epoch(recipe, split) if result.interrupted else None
@@ -210,7 +224,10 @@ def _fit_and_finish(
         "peak_memory_bytes": _peak_memory(),
     }
     write_json(run.environment, environment)
-    return finish(run, recipe, data, split, net, environment, settings)
+    try:
+        return finish(run, recipe, data, split, net, environment, settings)
+    except DiskFullError as error:
+        raise going_on.stopped_by_full_disk(error, run, settings) from None
 
 
 def _fit(

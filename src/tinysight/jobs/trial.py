@@ -50,9 +50,10 @@ def train_trial(recipe: Recipe, data: TrialData, *, history_path: Path, callback
     import keras
 
     from tinysight.models.registry import build_training_net
-    from tinysight.training.augment import check_augmentation
+    from tinysight.training.augment import check_augmentation, resolve_flip
     from tinysight.training.fit import fit
 
+    recipe = resolve_flip(recipe, data.train.class_names)
     check_augmentation(recipe, data.train.image_shape)
     # The nets of earlier trials go, and this one is named and drawn as in a process of its own.
     keras.backend.clear_session()

@@ -74,8 +74,8 @@ class Watcher(keras.callbacks.Callback):
         if now - self.told < NEWS_SECONDS:
             return
         # Keras names the last step of an execution even where the epoch ended within it.
-        done = min(batch + 1, self.params["steps"] or batch + 1)
-        place = self.epoch + min(done / max(self.params["steps"] or done, 1), 1.0)
+        steps, before = self.params["steps"] or batch + 1, self.model.steps_before
+        place = self.epoch + (before + min(batch + 1, steps)) / (before + steps)
         figures = _finite(logs or {})
         self._add_point(place, figures)
         self._tell(place, figures)

@@ -187,8 +187,8 @@ def _notices(
             f" `tinysight train --resume {run.folder}` goes on with it where it left a checkpoint."
         )
     elif environment.get("interrupted"):
-        epochs = environment["epochs_completed"]
-        notices.append(f"This training was interrupted: the model is that of epoch {epochs} of {recipe.epochs}.")
+        epoch = environment.get("epoch_kept", environment["epochs_completed"])
+        notices.append(f"This training was interrupted: the model is that of epoch {epoch} of {recipe.epochs}.")
     if missing:
         notices.append(f"The images could not be loaded, so the page has no pictures of them: {missing}.")
     if analysis.stale:

@@ -44,7 +44,7 @@ def choose_backend(device: str = "auto") -> str:
         device: "auto", "cpu" or "gpu", optionally with an index as in "gpu:1".
 
     Returns:
-        The backend's name. When Keras is imported already, its backend stands.
+        The backend's name. When Keras is imported already, its backend stands, with the devices that it saw then.
 
     Raises:
         UnknownNameError: for a device or a KERAS_BACKEND that does not exist.
@@ -58,7 +58,7 @@ def choose_backend(device: str = "auto") -> str:
             os.environ["JAX_PLATFORMS"] = "cpu"
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         elif index is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
+            os.environ["CUDA_VISIBLE_DEVICES"] = _visible_gpu(index)
         os.environ["KERAS_BACKEND"] = _backend_name(kind)
     with without_native_stderr(), warnings.catch_warnings(), _lean_import():
         warnings.simplefilter("ignore")
@@ -69,6 +69,23 @@ def choose_backend(device: str = "auto") -> str:
     if kind == "gpu" and not any(found.kind == "gpu" for found in list_devices()):
         raise InvalidValueError(f"--device {device}: {name} sees no GPU; `tinysight devices` lists what there is")
     return name
+
+
+def _visible_gpu(index: int) -> str:
+    """GPU `index` of those that this process may use, as CUDA_VISIBLE_DEVICES names it.
+
+    Raises:
+        InvalidValueError: when it may use fewer.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return str(index)
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    if index >= len(names):
+        raise InvalidValueError(
+            f"--device gpu:{index}: CUDA_VISIBLE_DEVICES={given} leaves {len(names)}; expected a lower number"
+        )
+    return names[index]
 
 
 _owned = False

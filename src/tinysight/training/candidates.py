@@ -24,7 +24,11 @@ class Candidate:
     later: float = 0.0
 
 
-_STEM = {"stem_kernel": 2, "stem_strides": 1, "stem_padding": "valid", "stem_filters": 8, "label_smoothing": 0.1}
+_STEM = {
+    "stem_kernel": 2, "stem_strides": 1, "stem_padding": "valid", "stem_filters": 8,
+    # Which takes smoothed labels.
+    "loss": "categorical_crossentropy", "label_smoothing": 0.1,
+}  # fmt: skip
 _SINGLE = {**_STEM, "group_convolutions": 1, "group_pooling": "before", "precision": "auto"}
 _DOUBLE = {**_STEM, "group_convolutions": 2, "group_pooling": "after", "precision": "auto"}
 # From the smallest to the largest.
@@ -44,7 +48,7 @@ CANDIDATES = (
 )  # fmt: skip
 # Of a training of several epochs.
 SHIFTS: Mapping[str, Any] = {"translate": 2}
-# What a choice among them decides; and the loss, which smoothed labels need.
-CHOSEN = frozenset({"loss", *SHIFTS}.union(*(candidate.fields for candidate in CANDIDATES)))
+# What a choice among them decides.
+CHOSEN = frozenset(set(SHIFTS).union(*(candidate.fields for candidate in CANDIDATES)))
 # A net of one's own, in the same terms.
 ANY_NET = Candidate(cost={"float32": 2.0, "bfloat16": 1.0})

@@ -17,6 +17,7 @@ PACKAGES = (
     "tensorflow",
     "tensorflow-cpu",
     "jax",
+    "jaxlib",
     "torch",
     "numpy",
     "onnxruntime",

@@ -55,7 +55,7 @@ class FitResult:
     Attributes:
         history: a row an epoch, as in the run's history file.
         seconds: of `fit`, imports and data apart.
-        epochs_completed: whole epochs of training.
+        epochs_completed: epochs of training; the last may be a part of one, where the recipe says how many steps.
         epoch_kept: the epoch whose weights the net has: the last whole one or, where the recipe keeps it, the best.
         interrupted: whether Ctrl-C ended it early.
     """
@@ -123,12 +123,7 @@ def fit(
         put_whole_epochs(trainee, feed)
     writer, last = HistoryWriter(history_path), LastWholeEpoch()
     num_steps = count_steps(recipe, feed.num_steps)
-    progress = progress_callback(
-        feed.num_images,
-        -(-num_steps // feed.num_steps),
-        quiet=quiet,
-        deadline=None if budget is None else budget.deadline,
-    )
+    progress = progress_callback(feed, num_steps, quiet=quiet, deadline=None if budget is None else budget.deadline)
     # Without validation images there is no best epoch to tell.
     best = BestEpoch(recipe.metric) if recipe.keep == "best" and validation is not None else None
     checkpointer = Checkpointer(checkpoints, writer, feed, checkpoint_minutes, best) if checkpoints else None
@@ -142,6 +137,7 @@ def fit(
     try:
         for part in _parts(num_steps, feed.num_steps, resume) if budget is None else [Part(0, MANY_EPOCHS)]:
             feed.epoch, feed.skip, feed.stop = part.first, part.skip, part.stop
+            trainee.steps_before = part.skip
             trainee.fit(
                 _batches(feed, share) if trainee.resident is None else OrderSequence(feed),
                 validation_data=_batches(scored, share),
@@ -239,8 +235,11 @@ def _parts(num_steps: int, steps_per_epoch: int, resume: Checkpoint | None) -> l
 
 def adapt_to(net: keras.Model, recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None = None) -> None:
     """Fills what a net takes from its training images before it learns: a whitening first layer."""
-    chosen = images.images[:ADAPT_IMAGES] if rows is None else images.images[rows[:ADAPT_IMAGES]]
-    fast.adapt(net, chosen, *SCALINGS[recipe.scaling])
+    # Evenly spread, as some data sets are sorted by class.
+    num_images = len(images) if rows is None else len(rows)
+    num_chosen = min(num_images, ADAPT_IMAGES)
+    chosen = np.arange(num_chosen) * num_images // num_chosen
+    fast.adapt(net, images.images[chosen if rows is None else rows[chosen]], *SCALINGS[recipe.scaling])
 
 
 def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None = None) -> Feed:

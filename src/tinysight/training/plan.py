@@ -32,8 +32,9 @@ SCORED_AT_ONCE = 128
 # From so many epochs on, shifted images keep a net from learning its images by heart; in fewer they cost accuracy.
 EPOCHS_FOR_SHIFTS = 4
 SMALLEST_SHIFTED = 16
-# The candidates are for images of this side; larger ones are taken at larger steps, up to so many pixels.
-USUAL_SIDE, MAX_STRIDES = 32, 4
+# The candidates are for images of this side; larger ones are taken at larger steps, up to so many pixels. In smaller
+# ones than SMALLEST_SIDE, the first layer leaves no pixel to spare at the border: three times halved, nothing is left.
+USUAL_SIDE, MAX_STRIDES, SMALLEST_SIDE = 32, 4, 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +144,11 @@ def _with_scoring(task: _Task, plan: Plan, candidate: Candidate) -> Plan:
 
 def _for_images(recipe: Recipe, images: ImageSet) -> Recipe:
     """The stem takes larger steps over larger images, so that the groups see what they see of small ones."""
-    strides = min(MAX_STRIDES, recipe.stem_strides * max(1, round(min(images.image_shape[:2]) / USUAL_SIDE)))
+    side = min(images.image_shape[:2])
+    strides = min(MAX_STRIDES, recipe.stem_strides * max(1, round(side / USUAL_SIDE)))
+    padding = "same" if side < SMALLEST_SIDE else recipe.stem_padding
     # No pixel is left out.
-    return recipe.replace(stem_strides=strides, stem_kernel=max(strides, recipe.stem_kernel))
+    return recipe.replace(stem_strides=strides, stem_kernel=max(strides, recipe.stem_kernel), stem_padding=padding)
 
 
 def _timed(task: _Task, recipe: Recipe, candidate: Candidate) -> Plan:

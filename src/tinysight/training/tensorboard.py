@@ -35,13 +35,13 @@ class TensorBoardWriter(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
-        # What is left of an epoch that a resumed training begins in, or all of it.
-        self.done_before = self.steps_per_epoch - min(self.params["steps"] or 0, self.steps_per_epoch)
+        # Not 0 in an epoch that a resumed training begins in.
+        self.done_before = self.model.steps_before
         self.next_step = 1
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         # Keras names the last step of an execution even where the epoch ended within it.
-        step = min(self.done_before + batch + 1, self.steps_per_epoch)
+        step = self.done_before + min(batch + 1, self.params["steps"] or batch + 1)
         if step < self.next_step:
             return
         self.next_step = step + self.interval

@@ -28,6 +28,7 @@ class Trainee(keras.Model):
 
     Attributes:
         resident: images on the device, where `fit` is given the order of an epoch rather than its images; else None.
+        steps_before: steps of the first epoch of the present `fit` that were done before it.
     """
 
     def __init__(self, net: keras.Model, recipe: Recipe, class_weights: NDArray[np.float32] | None = None) -> None:
@@ -35,6 +36,7 @@ class Trainee(keras.Model):
         self.net = net
         self.class_weights = class_weights
         self.resident: ResidentImages | None = None
+        self.steps_before = 0
         self.train_function: Any
         self.scaling = scaling_layer(recipe.scaling)
         self.augment = Augment.from_recipe(recipe)

@@ -143,6 +143,7 @@ def bench_train(
         for measure in chosen:
             say(f"{measure.name}: {measure.title}")
             taken.append(_take(measure, bench, note))
+            say(f"{measure.name}: {taken[-1].outcome.measured}")
             if page is not None:
                 write_text(page, _with(_page(page), machine, taken[-1]))
     return Results(machine=machine, taken=taken, left_out=left_out, page=page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,7 @@ def lr_find(
 
     if num_steps < MIN_STEPS:
         raise InvalidValueError(f"{num_steps} steps; expected at least {MIN_STEPS} to read a rate from")
-    if not 0 < lowest < highest:
+    if not 0 < lowest < highest < math.inf:
         raise InvalidValueError(f"rates from {lowest:g} to {highest:g}; expected two above 0, the lowest first")
     plot = Path(out) if out is not None else Path(f"lr-find-{recipe.name}.png")
     if plot.suffix.lower() not in ENDINGS:
