@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def test_fused_normalisation_is_keras_own(keras_module: Any) -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_what_is_saved_is_what_was_trained(keras_module: Any, precision: str, tmp_path: Path) -> None:
     from tinysight.models.registry import as_saved, build_training_net
+    from tinysight.models.serving import serving_model
 
     recipe = recipe_of(precision=precision, group_convolutions=2, residual=True)
     trained = build_training_net(recipe, SHAPE, 3)
@@ -110,9 +112,15 @@ def test_what_is_saved_is_what_was_trained(keras_module: Any, precision: str, tm
     np.testing.assert_allclose(np.asarray(saved(IMAGES, training=False)), expected, atol=tolerance)
     # Precision is of this net alone.
     assert keras_module.config.dtype_policy().name == "float32"
-    # Nothing of ours is needed to read it.
-    saved.save(tmp_path / "net.keras")
-    keras_module.models.load_model(tmp_path / "net.keras")
+    # Nothing of ours is needed to read it, nor what is around it.
+    around = serving_model(saved, "0..1", SHAPE, flip_predictions=True, shift_predictions=1)
+    for model, images in (saved, IMAGES), (around, (64 * IMAGES).astype(np.int32).astype(np.uint8)):
+        model.save(tmp_path / "net.keras")
+        with zipfile.ZipFile(tmp_path / "net.keras") as archive:
+            config = archive.read("config.json").decode().replace('"name": "tinysight"', "")
+        assert "tinysight" not in config
+        again = keras_module.models.load_model(tmp_path / "net.keras")
+        np.testing.assert_array_equal(again(images), model(images))
 
 
 def test_automatic_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:

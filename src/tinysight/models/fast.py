@@ -33,7 +33,8 @@ def build_fast(
         recipe: its fields stem_*, widths, group_*, residual, logit_scale and batchnorm_momentum.
         input_shape: (height, width, channels) of the scaled images, float32.
         num_classes: how many logits come out, float32 (n, num_classes).
-        training: whether to use layers that are quicker to train; the weights are the same ones.
+        training: whether to use layers that are quicker to train, with first numbers from which they learn well; the
+            weights are the same ones. Without, the net is made of what Keras itself saves and loads.
 
     Raises:
         InvalidValueError: when the image is too small for the groups.
@@ -51,24 +52,27 @@ def build_fast(
     )(images)
     outputs = layers.ReLU()(outputs)
     for width in recipe.widths:
-        outputs = _group(outputs, width, recipe, FusedBatchNormalization if training else layers.BatchNormalization)
+        outputs = _group(outputs, width, recipe, training)
     outputs = layers.GlobalMaxPooling2D()(outputs)
     # Logits are float32 whatever the layers before them compute in.
-    logits = layers.Dense(num_classes, use_bias=False, kernel_initializer=_small_head, dtype="float32")(outputs)
+    initializer = _small_head if training else "he_uniform"
+    logits = layers.Dense(num_classes, use_bias=False, kernel_initializer=initializer, dtype="float32")(outputs)
     scaled = layers.Rescaling(recipe.logit_scale, name="logits", dtype="float32")(logits)
     return keras.Model(images, scaled, name="fast")
 
 
-def _group(inputs: Any, width: int, recipe: Recipe, normalization: Any) -> Any:
+def _group(inputs: Any, width: int, recipe: Recipe, training: bool) -> Any:
     if min(inputs.shape[1:3]) < 2:
         raise InvalidValueError(
             f"{len(recipe.widths)} widths shrink the image to nothing; use fewer, stem_strides=1 or larger images"
         )
+    normalization = FusedBatchNormalization if training else layers.BatchNormalization
+    initializer = _identity_leaning if training else "he_uniform"
     pools_first = recipe.group_pooling == "before"
     outputs = layers.MaxPooling2D()(inputs) if pools_first else inputs
     for place in range(recipe.group_convolutions):
         before = outputs
-        outputs = layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer=_identity_leaning)(outputs)
+        outputs = layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer=initializer)(outputs)
         if place == 0 and not pools_first:
             outputs = layers.MaxPooling2D()(outputs)
         outputs = normalization(momentum=recipe.batchnorm_momentum, epsilon=1e-5, scale=False)(outputs)
@@ -78,7 +82,6 @@ def _group(inputs: Any, width: int, recipe: Recipe, normalization: Any) -> Any:
     return outputs
 
 
-@keras.saving.register_keras_serializable(package="tinysight")
 def _identity_leaning(shape: tuple[int, ...], dtype: Any = None) -> Any:
     """He's uniform initialisation, whose first filters pass their channel on (partial identity)."""
     height, width, inputs, filters = shape
@@ -89,7 +92,6 @@ def _identity_leaning(shape: tuple[int, ...], dtype: Any = None) -> Any:
     return kernel
 
 
-@keras.saving.register_keras_serializable(package="tinysight")
 def _small_head(shape: tuple[int, ...], dtype: Any = None) -> Any:
     return keras.initializers.HeUniform(seed=keras.random.SeedGenerator())(shape, dtype)
 

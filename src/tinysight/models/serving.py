@@ -35,42 +35,20 @@ def gives_probabilities(net: keras.Model) -> bool:
     return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3))
 
 
-@keras.saving.register_keras_serializable(package="tinysight")
-class Mirror(layers.Layer):
-    """Images mirrored left to right: (n, height, width, channels), same shape and dtype."""
-
-    def call(self, inputs: Any) -> Any:
-        return ops.flip(inputs, axis=2)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return input_shape
-
-
-@keras.saving.register_keras_serializable(package="tinysight")
-class Shift(layers.Layer):
+def shift(images: Any, rows: int, columns: int) -> Any:
     """Images moved by some pixels, the border filled by mirroring: (n, height, width, channels), same shape and dtype.
 
+    Made of what Keras itself saves and loads.
+
     Args:
+        images: a tensor, or one of a model that is being built.
         rows: pixels downwards; negative upwards.
         columns: pixels to the right; negative to the left.
     """
-
-    def __init__(self, rows: int, columns: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rows, self.columns = rows, columns
-
-    def call(self, inputs: Any) -> Any:
-        height, width = inputs.shape[1:3]
-        reach = max(abs(self.rows), abs(self.columns))
-        padded = ops.pad(inputs, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="reflect")
-        top, left = reach - self.rows, reach - self.columns
-        return padded[:, top : top + height, left : left + width, :]
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rows": self.rows, "columns": self.columns}
+    reach = max(abs(rows), abs(columns))
+    padded = ops.pad(images, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    cropping = ((reach - rows, reach + rows), (reach - columns, reach + columns))
+    return layers.Cropping2D(cropping, data_format="channels_last")(padded)
 
 
 def serving_model(
@@ -98,17 +76,15 @@ def serving_model(
     pixels = keras.Input(input_shape, dtype="uint8", name="pixels")
     scaled = scaling_layer(scaling)(pixels)
     to_probabilities = (lambda outputs: outputs) if gives_probabilities(net) else layers.Softmax(name="probabilities")
-    views = [("", scaled)]
+    views = [scaled]
     if flip_predictions:
-        views.append(("mirrored", Mirror(name="mirror")(scaled)))
-    outputs = [to_probabilities(net(view)) for _, view in views]
+        views.append(ops.flip(scaled, axis=2))
+    outputs = [to_probabilities(net(view)) for view in views]
     probabilities = _average(outputs, "both_sides")
     if shift_predictions:
         shifted = []
-        for name, pixels_moved in (("up", -shift_predictions), ("down", shift_predictions)):
-            for side, view in views:
-                moved = Shift(pixels_moved, pixels_moved, name=f"{side}{name}")(view)
-                shifted.append(to_probabilities(net(moved)))
+        for pixels_moved in (-shift_predictions, shift_predictions):
+            shifted += [to_probabilities(net(shift(view, pixels_moved, pixels_moved))) for view in views]
         probabilities = _average([probabilities, _average(shifted, "shifted")], "all_views")
     return keras.Model(pixels, probabilities, name="tinysight")
 
