@@ -38,12 +38,16 @@ class TrainedRun(Run):
         return tuple(read_json(self.data)["class_names"])
 
     def evaluate(
-        self, data: str | DataSet | None = None, *, data_dir: str | Path | None = None, split: str = "test"
+        self,
+        data: str | Path | DataSet | None = None,
+        *,
+        data_dir: str | Path | None = None,
+        split: str = "test",
     ) -> Evaluation:
         """Scores on held-out images, each counted once; see `tinysight.verbs.evaluate`.
 
         Args:
-            data: another data set with the same classes, by name or as a `DataSet`; None for the run's own.
+            data: another data set whose classes the model knows: its name, a path, or a `DataSet`; None for the own one.
             data_dir: where extracted archives lie.
             split: "test" or "train".
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from whole_commands import Trained, run_command
 
@@ -21,6 +22,19 @@ def run(trained: Trained, offline: Path) -> Run:
     """A copy of the shared run that a test may add to."""
     shutil.copytree(trained.run.folder, offline / "run")
     return Run(offline / "run")
+
+
+def put_digits(folder: Path, counts: dict[str, int], side: int) -> None:
+    """Test images of MNIST 5k as pictures of another size, in a folder for each class."""
+    from PIL import Image
+
+    from tinysight.data import catalog
+
+    test = catalog.load("mnist-5k").test
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number, row in enumerate(np.flatnonzero(test.labels == int(name))[:count]):
+            Image.fromarray(test.images[row, :, :, 0]).resize((side, side)).save(folder / name / f"{number}.png")
 
 
 class TestEvaluate:
@@ -50,6 +64,34 @@ class TestEvaluate:
     def test_the_training_split(self, command: Command, run: Run) -> None:
         status, out, _ = command("evaluate", "run", "--split", "train", "--json")
         assert (status, json.loads(out)["num_examples"]) == (0, 4000)
+
+    def test_a_folder_of_new_pictures_is_scored_whole(self, command: Command, run: Run, offline: Path) -> None:
+        put_digits(offline / "new", {"3": 5, "7": 2}, side=20)
+        status, out, err = command("evaluate", "run", "--data", "new")
+        assert (status, err) == (0, "")
+        assert out.startswith("new, all of it, 7 images, each counted once\n")
+        result = json.loads(command("evaluate", "run", "--data", "new", "--json")[1])
+        assert (result["split"], result["num_examples"]) == ("all", 7)
+        assert [sum(row) for row in result["confusion"]] == [0, 0, 0, 5, 0, 0, 0, 2, 0, 0]
+        # Digits that were enlarged and are brought back are read as the ones in the data set are.
+        assert result["accuracy"] > 0.7
+
+    def test_a_folder_with_splits(self, command: Command, run: Run, offline: Path) -> None:
+        put_digits(offline / "new" / "test", {"1": 3, "2": 1}, side=28)
+        result = json.loads(command("evaluate", "run", "--data", "new", "--json")[1])
+        assert (result["split"], result["num_examples"]) == ("test", 4)
+        status, out, err = command("evaluate", "run", "--data", "new", "--split", "train")
+        assert (status, out) == (2, "")
+        assert "has no images of the split train; it has test" in err
+
+    def test_classes_that_the_model_does_not_know(self, command: Command, run: Run, offline: Path) -> None:
+        put_digits(offline / "new", {"3": 1}, side=28)
+        put_digits(offline / "new" / "cat", {"3": 1}, side=28)
+        (offline / "new" / "cat" / "3" / "0.png").rename(offline / "new" / "cat" / "0.png")
+        (offline / "new" / "cat" / "3").rmdir()
+        status, out, err = command("evaluate", "run", "--data", "new")
+        assert (status, out) == (2, "")
+        assert "new has classes that the model does not know (cat); expected some of the model's 10: 0, 1, 2" in err
 
     @pytest.mark.parametrize(
         ("words", "message"),

@@ -11,7 +11,7 @@ from tinysight.cli.common import data_dir_option, json_option, print_json
 
 @click.command()
 @click.argument("run", type=click.Path())
-@click.option("--data", "data_name", metavar="NAME", help="Another data set with the same classes.")
+@click.option("--data", "data_name", metavar="NAME", help="Another data set, or a folder of labelled images.")
 @data_dir_option
 @click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
 @json_option
@@ -24,7 +24,8 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, split: str, 
         print_json(result.to_dict())
         return
     summary = result.summary
-    click.echo(f"{result.data}, {split} split, {summary.num_images:,} images, each counted once\n")
+    which = "all of it" if result.split == "all" else f"{result.split} split"
+    click.echo(f"{result.data}, {which}, {summary.num_images:,} images, each counted once\n")
     for name, figure in summary.figures.items():
         interval = "" if figure.low is None else f"  95 % interval {figure.low:.4f} to {figure.high:.4f}"
         click.echo(f"{name.replace('_', ' '):18} {figure.value:.4f}{interval}")

@@ -18,6 +18,7 @@ from tinysight.cli.common import (
     workers_option,
 )
 from tinysight.errors import InvalidValueError
+from tinysight.runs import Run
 
 if TYPE_CHECKING:
     from tinysight.cluster.engine import Cluster
@@ -217,6 +218,7 @@ def describe(summary: dict[str, Any]) -> str:
         for sample in summary["samples"]
     ]
     folder = summary["run"]
+    report = ", report.html" if Run(folder).report.is_file() else ""
     return "\n".join(
         [
             f"test accuracy {summary['test_accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%},"
@@ -224,7 +226,7 @@ def describe(summary: dict[str, Any]) -> str:
             f"test loss     {summary['test_loss']:.4f}",
             f"training took {summary['seconds']:.1f} s for {summary['epochs']} epochs",
             *samples,
-            f"run           {folder}  (model.keras, model.onnx, history.csv, metrics.json, plots/, report.html)",
+            f"run           {folder}  (model.keras, model.onnx, history.csv, metrics.json, plots/{report})",
             f"next          tinysight predict {folder} IMAGE...    tinysight evaluate {folder}",
         ]
     )

@@ -11,7 +11,7 @@ import numpy as np
 from tinysight.data import catalog
 from tinysight.data.decoded import DecodedListing, decode_in_memory
 from tinysight.data.listing import EXPECTED, Listing, check_classes, check_counts, is_pattern, with_groups
-from tinysight.data.own import OwnData, make_own_data
+from tinysight.data.own import OwnData, make_own_data, take
 from tinysight.data.proposal import check_shape, propose_shape, propose_size
 from tinysight.errors import DataError, InvalidValueError, UnknownNameError
 from tinysight.images import DataSet, ImageSet
@@ -151,6 +151,34 @@ def decode(listing: Listing, shape: ImageShape) -> DecodedListing:
 
         return decode_to_cache(listing, shape)
     return decode_in_memory(listing, shape)
+
+
+def load_to_score(path: str | Path, image_shape: ImageShape, split: str) -> tuple[ImageSet, str]:
+    """A person's labelled images, brought to the input of a model that is there already; nothing is cut off.
+
+    Args:
+        path: as `load_data`; not a name of the catalogue.
+        image_shape: (height, width, channels) of the model.
+        split: "test" or "train", where the data brings a test split.
+
+    Returns:
+        The images, and which they are: `split`, or "all" where the data has no test split. Classes may be few.
+
+    Raises:
+        DataError: when there is nothing that can be read, or not that split.
+    """
+    found = _existing(str(path))
+    if found.is_file() and found.suffix.lower() == ".npz":
+        decoded = decode_archive(found, None, image_shape[:2], image_shape[2])
+    else:
+        decoded = decode(list_images(found), image_shape)
+    if not len(decoded.images):
+        raise DataError(f"'{found}' holds no image that can be read")
+    if "test" not in decoded.splits:
+        return decoded.images, "all"
+    if split not in decoded.splits:
+        raise DataError(f"'{found}' has no images of the split {split}; it has {', '.join(decoded.splits)}")
+    return take(decoded.images, decoded.splits[split]), split
 
 
 def _counts(decoded: DecodedListing) -> dict[tuple[str | None, str], int]:

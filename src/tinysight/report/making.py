@@ -234,7 +234,7 @@ def commands_of(run: Run, data: Mapping[str, Any]) -> tuple[Command, ...]:
         ("Measure again, each test image once", f"tinysight evaluate {folder}"),
         ("Measure robustness, labels and doubles, and write this page anew", f"tinysight report {folder}"),
         ("Serve it over HTTP", f"tinysight serve {folder}"),
-        ("Write it for other programs", f"tinysight export {folder}"),
+        ("Write it for other programs", f"tinysight export {folder} --format onnx"),
         ("Train the same again", f"tinysight train {quoted(str(run.recipe))} --data {quoted(name)}"),
         ("Set it beside another run", f"tinysight compare {folder} OTHER-RUN"),
         (

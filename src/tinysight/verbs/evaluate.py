@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinysight.data.source import load_again, load_data
+from tinysight.data.catalog import CATALOG
+from tinysight.data.source import load_again, load_data, load_to_score
 from tinysight.errors import DataError, InvalidValueError
 from tinysight.evaluation.forward import predictor_of
 from tinysight.evaluation.results import predict_splits, summarize_splits
@@ -26,7 +27,7 @@ class Evaluation:
     Attributes:
         run: the run.
         data: name of the data set.
-        split: "test" or "train".
+        split: "test" or "train"; "all" for a folder of one's own images without a test split.
         summary: every figure, with n and interval.
         confusion_plot: where the confusion matrix was drawn, or None.
     """
@@ -56,13 +57,18 @@ class Evaluation:
 
 
 def evaluate(
-    path: str | Path, *, data: str | DataSet | None = None, data_dir: str | Path | None = None, split: str = "test"
+    path: str | Path,
+    *,
+    data: str | Path | DataSet | None = None,
+    data_dir: str | Path | None = None,
+    split: str = "test",
 ) -> Evaluation:
     """Every image of the split goes through the model once.
 
     Args:
         path: a finished run's folder.
-        data: another data set with the same classes, by name or as it is; None for the run's own.
+        data: another data set, by name, path or as it is, whose classes the model knows; None for the run's own. Of a
+            path without a test split every image is scored.
         data_dir: where extracted archives lie; None for where they lay when the run was trained.
         split: "test" or "train".
 
@@ -80,12 +86,8 @@ def evaluate(
         raise InvalidValueError(f"split is '{split}'; expected test or train")
     run = open_run(path)
     described = read_json(run.data)
-    if data is None:
-        data = load_again(described, data_dir)
-    elif isinstance(data, str):
-        data = load_data(data, data_dir)
-    name = data.name
-    images = _aligned(getattr(data, split), data, described)
+    name, images, split = _to_score(str(data) if isinstance(data, Path) else data, data_dir, split, described)
+    images = _aligned(images, name, described)
     splits = {split: images}
     summaries = summarize_splits(splits, predict_splits(splits, predictor_of(run)))
     # Own data are named after their path.
@@ -95,15 +97,36 @@ def evaluate(
     return Evaluation(run=run, data=name, split=split, summary=summaries[split], confusion_plot=plot)
 
 
-def _aligned(images: ImageSet, data: DataSet, described: dict[str, Any]) -> ImageSet:
+def _to_score(
+    data: str | DataSet | None, data_dir: str | Path | None, split: str, described: dict[str, Any]
+) -> tuple[str, ImageSet, str]:
+    """Name of the data, its images that are to be scored, and which they are."""
+    if isinstance(data, str) and data not in CATALOG and not _is_runs_own(data, described):
+        images, split = load_to_score(data, tuple(described["image_shape"]), split)
+        return data, images, split
+    if data is None or (isinstance(data, str) and data not in CATALOG):
+        data = load_again(described, data_dir)
+    elif isinstance(data, str):
+        data = load_data(data, data_dir)
+    return data.name, getattr(data, split), split
+
+
+def _is_runs_own(data: str, described: dict[str, Any]) -> bool:
+    """Whether the run was trained on a part of the data at that path: the other part is held out as it was then."""
+    own = described.get("own")
+    return own is not None and Path(data).expanduser().resolve() == Path(own["settings"]["name_or_path"])
+
+
+def _aligned(images: ImageSet, name: str, described: dict[str, Any]) -> ImageSet:
     """The images with the model's label order: classes are matched by name, never by position."""
     names, shape = tuple(described["class_names"]), tuple(described["image_shape"])
-    if set(data.class_names) != set(names):
-        odd = sorted(set(data.class_names) ^ set(names))[:3]
+    unknown = sorted(set(images.class_names) - set(names))
+    if unknown:
         raise DataError(
-            f"{data.name} has other classes than the model ({', '.join(odd)}, ...); expected the model's {len(names)}"
+            f"{name} has classes that the model does not know ({', '.join(unknown[:3])}); expected some of the model's"
+            f" {len(names)}: {', '.join(names[:10])}"
         )
     if images.image_shape != shape:
-        raise DataError(f"{data.name} has images of shape {images.image_shape}; the model takes {shape}")
-    order = np.array([names.index(name) for name in data.class_names], dtype=np.int32)
+        raise DataError(f"{name} has images of shape {images.image_shape}; the model takes {shape}")
+    order = np.array([names.index(name) for name in images.class_names], dtype=np.int32)
     return ImageSet(images=images.images, labels=order[images.labels], class_names=names)
