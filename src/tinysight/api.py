@@ -47,7 +47,7 @@ class TrainedRun(Run):
         """Scores on held-out images, each counted once; see `tinysight.verbs.evaluate`.
 
         Args:
-            data: another data set whose classes the model knows: its name, a path, or a `DataSet`; None for the own one.
+            data: another data set whose classes the model knows: by name, by path or as it is; None for its own.
             data_dir: where extracted archives lie.
             split: "test" or "train".
 
