@@ -13,6 +13,7 @@ import pytest
 from whole_commands import Trained
 
 from tinysight.cli.main import COMMANDS
+from tinysight.recipe import load_recipe
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 DESCRIBED = sorted(set(re.findall(r"^## tinysight ([a-z-]+(?: [a-z-]+)?)", TEXT, re.MULTILINE)))
@@ -58,3 +59,20 @@ def test_every_field_of_lists(words: tuple[str, ...], command: Callable[..., tup
     assert status == 0
     for name in json.loads(out)[0]:
         assert f"`{name}`" in section(words[0])
+
+
+def test_every_field_of_a_recipe(command: Callable[..., tuple[int, str, str]]) -> None:
+    status, out, _ = command("recipes", "fields", "--json")
+    assert status == 0
+    rows = [f"| `{e['name']}` | {e['values']} | {e['default']} | {e['description']} |" for e in json.loads(out)]
+    page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows
+    status, out, _ = command("recipes", "fields")
+    assert (status, out.count("\n")) == (0, 2 * len(rows))
+    assert "leaky_slope = 0.1  (number in [0, 1))\n" in out
+
+
+def test_the_recipe_on_the_page_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(page.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
+    assert load_recipe(str(tmp_path / "mine.toml")).activation == "elu"

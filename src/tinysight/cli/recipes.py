@@ -13,7 +13,7 @@ from tinysight.cli.common import json_option, print_json
 @json_option
 @click.pass_context
 def recipes(ctx: click.Context, as_json: bool) -> None:
-    """List the shipped recipes; `show NAME` prints one."""
+    """List the shipped recipes; `show NAME` prints one, `fields` says what a recipe may hold."""
     if ctx.invoked_subcommand is not None:
         return
     from tinysight.verbs.recipes import list_recipes
@@ -58,3 +58,17 @@ def show(name: str, assignments: tuple[str, ...], with_summary: bool, with_expla
         click.echo(table)
     for row, words in rows:
         click.echo(f"{row}\n    {words}")
+
+
+@recipes.command()
+@json_option
+def fields(as_json: bool) -> None:
+    """List the fields of a recipe: what each takes, its default and what it means."""
+    from tinysight.verbs.recipes import list_fields
+
+    found = list_fields()
+    if as_json:
+        print_json(found)
+        return
+    for entry in found:
+        click.echo(f"{entry['name']} = {entry['default']}  ({entry['values']})\n    {entry['description']}")

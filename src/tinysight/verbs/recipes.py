@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args, get_origin
 
 from tinysight.recipe import Recipe, load_recipe, recipe_names
+
+_LIMITS = ("ge", "gt", "le", "lt")
+_KINDS = {bool: "true or false", int: "integer", float: "number", str: "text"}
 
 
 def list_recipes() -> list[dict[str, Any]]:
@@ -21,6 +25,47 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "published_accuracy": recipe.published_accuracy,
         "description": recipe.description,
     }
+
+
+def list_fields() -> list[dict[str, str]]:
+    """One record a field of a recipe: `name`, `values` and `default` as one types them, and `description`."""
+    return [
+        {
+            "name": name,
+            "values": _values(field.annotation, field.metadata),
+            "default": _typed(field.default),
+            "description": str(field.description),
+        }
+        for name, field in Recipe.model_fields.items()
+    ]
+
+
+def _values(annotation: Any, bounds: Sequence[Any]) -> str:
+    """What a field takes, in words."""
+    options = [option for option in get_args(annotation) if option is not type(None)]
+    optional = ", or none" if len(options) < len(get_args(annotation)) else ""
+    if get_origin(annotation) is Literal:
+        return ", ".join(map(str, options))
+    if get_origin(annotation) is tuple:
+        return f"list of {_KINDS[options[0]]}"
+    kind = options[0] if options else annotation
+    limits = {name: getattr(bound, name) for bound in bounds for name in _LIMITS if hasattr(bound, name)}
+    return _KINDS[kind] + _range(limits) + optional
+
+
+def _range(limits: Mapping[str, Any]) -> str:
+    """Bounds in the words of mathematics: [0, 1) holds 0 and not 1."""
+    if not limits:
+        return ""
+    low = f"[{limits['ge']}" if "ge" in limits else f"({limits.get('gt', '-inf')}"
+    high = f"{limits['le']}]" if "le" in limits else f"{limits.get('lt', 'inf')})"
+    return f" in {low}, {high}"
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
 
 
 def net_of(recipe: Recipe) -> Any:
