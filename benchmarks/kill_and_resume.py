@@ -69,7 +69,8 @@ class Victim:
             "early": lambda: self.run.splits.is_file() and self._begun() != begun,
             "within": lambda: self._checkpoints() > before,
             "epoch end": lambda: any(name.endswith("-00000000.npz") for name in self._checkpoints() - before),
-            "writing": lambda: any(self.run.checkpoints.glob(".partial-*.npz")),
+            # The one before it is what remains.
+            "writing": lambda: bool(self._checkpoints()) and any(self.run.checkpoints.glob(".partial-*.npz")),
         }
         while process.poll() is None and not come[kind]():
             time.sleep(0.002)

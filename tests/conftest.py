@@ -9,14 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from common_folder import common_folder
 from filelock import FileLock
 from whole_commands import NO_NETWORK, Trained, train
 
+# Files that take half a minute and more. One that begins last leaves processors idle.
+LONG = {
+    "test_cluster.py", "test_jax.py", "test_survival.py", "test_formats_writers.py", "test_tour.py", "test_service.py",
+    "test_by_clock.py", "test_every_choice.py", "test_interrupt.py",
+}  # fmt: skip
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of few tests come first: theirs are whole commands, and one that begins last leaves processors idle."""
+    """Long files come first, then those of few tests: theirs are whole commands."""
     sizes = Counter(item.path for item in items)
-    items.sort(key=lambda item: sizes[item.path])
+    items.sort(key=lambda item: (item.path.name not in LONG, sizes[item.path]))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,12 +34,6 @@ def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patched.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         patched.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
         yield
-
-
-def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A temporary folder that is the same in all processes that run the tests; each has its own in a common one."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")

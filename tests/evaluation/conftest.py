@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
+from common_folder import common_folder
+from filelock import FileLock
 from quadrants import quadrant_data
 
 from tinysight.recipe import Recipe, make_recipe
@@ -25,9 +26,12 @@ def quadrant_run(keras_module: Any, quadrant_recipe: Recipe, tmp_path_factory: p
     """A real run on images whose evidence has a known place. Tests must not change it: they copy it."""
     from tinysight.verbs.train import Settings, train
 
-    folder: Path = tmp_path_factory.mktemp("quadrants") / "run"
-    train(quadrant_recipe, quadrant_data(), out=folder, settings=Settings(quiet=True, report=False))
-    return Run(folder)
+    common = common_folder(tmp_path_factory)
+    run = Run(common / "quadrants")
+    with FileLock(common / "quadrants.lock"):
+        if not run.is_finished:
+            train(quadrant_recipe, quadrant_data(), out=run.folder, settings=Settings(quiet=True, report=False))
+    return run
 
 
 @pytest.fixture(scope="session")

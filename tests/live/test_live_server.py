@@ -99,7 +99,9 @@ def test_the_end_is_heard_before_the_server_goes(record: Record) -> None:
     heard: list[str] = []
     asking = threading.Thread(target=lambda: heard.append(json.loads(get(server.url + "record?after=1")[2])["phase"]))
     asking.start()
+    deadline = time.monotonic() + 60
     while not server._server.num_active:
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     record.update(phase="finished")
     server.close()

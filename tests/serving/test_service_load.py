@@ -167,26 +167,27 @@ class TestStopping:
     def test_under_load(self, model: Path) -> None:
         with running(model) as service, ThreadPoolExecutor(12) as pool:
             stop = threading.Event()
-            clients = [pool.submit(self.ask_until_closed, service.url, stop) for _ in range(12)]
+            answers: list[list[int]] = [[] for _ in range(12)]
+            clients = [pool.submit(self.ask_until_closed, service.url, stop, each) for each in answers]
             try:
-                deadline = time.monotonic() + 20
-                while service.metric("tinysight_images_total") < 100:
+                deadline = time.monotonic() + 60
+                while service.metric("tinysight_images_total") < 100 or not all(answers):
                     assert time.monotonic() < deadline
                 service.process.send_signal(signal.SIGTERM)
                 assert service.process.wait(20) == 0
             finally:
                 stop.set()
-            assert all(statuses and set(statuses) == {200} for statuses in (client.result() for client in clients))
+            for client in clients:
+                client.result()
+            assert all(set(statuses) == {200} for statuses in answers)
 
-    def ask_until_closed(self, url: str, stop: threading.Event) -> list[int]:
-        statuses = []
+    def ask_until_closed(self, url: str, stop: threading.Event, statuses: list[int]) -> None:
         with httpx.Client(base_url=url) as client:
             while not stop.is_set():
                 try:
                     statuses.append(client.post("/predict", files={"images": FILE}).status_code)
                 except httpx.TransportError:
                     break
-        return statuses
 
 
 def test_many_clients_at_once_get_what_a_lonely_one_gets(model: Path) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tinysight.training.backend import choose_backend
+from tinysight.training.backend import choose_backend, own_process
 
+# As the commands import it: leanly.
+own_process()
 assert choose_backend("cpu") == "jax"
 
 import keras  # noqa: E402
@@ -121,7 +123,7 @@ WHOLE_FAST = make_recipe(
         "model": "fast", "widths": [4], "group_convolutions": 2, "group_pooling": "after", "residual": True,
         "stem_filters": 4, "stem_kernel": 2, "stem_strides": 1, "stem_padding": "valid", "logit_scale": 0.125,
         "optimizer": "muon", "learning_rate": 0.2, "kernel_rate": 0.12, "momentum": 0.85, "schedule": "triangular",
-        "loss": "categorical_crossentropy", "label_smoothing": 0.1, "batch_size": 12, "steps": 7, "flip": "alternating",
+        "loss": "categorical_crossentropy", "label_smoothing": 0.1, "batch_size": 10, "steps": 8, "flip": "alternating",
         "translate": 1, "cutout": 2, "flip_predictions": True, "shift_predictions": 1,
     }
 )  # fmt: skip
@@ -209,7 +211,7 @@ def main(folder: Path) -> None:
     recipe = make_recipe(
         {"layers": LAYERS, "batch_size": 8, "epochs": 2, "flip": "random", "translate": 2, "validation": "none"}
     )
-    summary = train(recipe, small_data(), out=folder / "run", settings=Settings(quiet=True))
+    summary = train(recipe, small_data(), out=folder / "run", settings=Settings(quiet=True, report=False))
     print(
         json.dumps(
             {
