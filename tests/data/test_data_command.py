@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -177,15 +178,18 @@ WRONG: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_mistakes_are_one_line(folder: Path, case: str) -> None:
+def test_mistakes_are_one_line(command: Callable[..., tuple[int, str, str]], offline: Path, case: str) -> None:
     arguments, message = WRONG[case]
-    assert error_line(tinysight(folder, *arguments)).startswith(f"tinysight: {message}")
-    assert list(folder.iterdir()) == []
+    status, out, err = command("data", *arguments)
+    assert (status, out) == (2, "")
+    assert err.splitlines()[-1].startswith(f"tinysight: {message}")
+    assert list(offline.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [["show"], ["fetch"], ["list", "--jsn"], ["show", "mnist-5k", "--rows", "x"]])
-def test_wrong_options(folder: Path, arguments: list[str]) -> None:
-    error_line(tinysight(folder, *arguments))
+def test_wrong_options(command: Callable[..., tuple[int, str, str]], arguments: list[str]) -> None:
+    status, out, err = command("data", *arguments)
+    assert (status, out, "Error: " in err) == (2, "", True)
 
 
 def test_a_truncated_file_is_named(folder: Path, tmp_path: Path) -> None:
