@@ -119,16 +119,16 @@ def test_only_a_page_of_ours_is_overwritten(runs, tmp_path):
         assert compare([runs / "good", runs / "poor"], output=page).page == page
 
 
-def test_command(runs, tmp_path):
+def test_command(runs, tmp_path, command):
     done = run_command("compare", runs / "good", runs / "poor", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert [run["name"] for run in result["runs"]] == ["good", "poor"]
     assert result["page"] == "comparison.html"
     assert (tmp_path / "comparison.html").is_file()
-    done = run_command("compare", runs / "good", runs / "poor", cwd=tmp_path)
-    assert "Run good is better than run poor" in done.stdout
-    assert "learning_rate" in done.stdout
-    done = run_command("compare", runs / "good", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("tinysight: 1 run to compare")
+    _, out, _ = command("compare", runs / "good", runs / "poor")
+    assert "Run good is better than run poor" in out
+    assert "learning_rate" in out
+    status, out, err = command("compare", runs / "good")
+    assert (status, out) == (2, "")
+    assert err.startswith("tinysight: 1 run to compare")

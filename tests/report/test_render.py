@@ -295,7 +295,7 @@ def test_the_model_card_says_what_was_and_was_not_measured(whole, tmp_path, data
     assert "\n\n\n" not in card
 
 
-def test_command(tmp_path, data):
+def test_command(tmp_path, data, command):
     made = make_run(tmp_path / "run", data)
     done = run_command("report", made.run.folder, "--quick", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -304,9 +304,9 @@ def test_command(tmp_path, data):
     assert result["bytes"] == made.run.report.stat().st_size
     assert result["missing"] == ["robustness", "outliers", "labels", "duplicates", "looks"]
     assert result["test_accuracy"] == read_json(made.run.metrics)["test"]["figures"]["accuracy"]["value"]
-    done = run_command("report", made.run.folder, "--quick", cwd=tmp_path)
-    assert "report.html" in done.stdout
-    assert "MODEL_CARD.md" in done.stdout
+    _, out, _ = command("report", made.run.folder, "--quick")
+    assert "report.html" in out
+    assert "MODEL_CARD.md" in out
 
 
 @pytest.mark.parametrize(
@@ -318,14 +318,14 @@ def test_command(tmp_path, data):
         (("dead", "--label-folds", "1"), "label_folds is 1"),
     ],
 )
-def test_command_refuses_in_one_line(tmp_path, words, expected):
+def test_command_refuses_in_one_line(tmp_path, command, words, expected):
     (tmp_path / "empty").mkdir()
     (tmp_path / "dead").mkdir()
     (tmp_path / "dead" / "recipe.toml").write_text("", encoding="utf-8")
-    done = run_command("report", *words, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert expected in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    status, out, err = command("report", *words)
+    assert (status, out) == (2, "")
+    assert expected in err
+    assert len(err.splitlines()) == 1
 
 
 def test_splits_without_doubles_say_so(tmp_path, data):
