@@ -18,6 +18,7 @@ from tinysight.cli.common import (
     workers_option,
 )
 from tinysight.errors import InvalidValueError
+from tinysight.report.words import counted
 from tinysight.runs import Run
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def describe(summary: dict[str, Any]) -> str:
             f"test accuracy {summary['test_accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%},"
             f" n = {summary['num_test']:,})",
             f"test loss     {summary['test_loss']:.4f}",
-            f"training took {summary['seconds']:.1f} s for {summary['epochs']} epochs",
+            f"training took {summary['seconds']:.1f} s for {counted(summary['epochs'], 'epoch')}",
             *samples,
             f"run           {folder}  (model.keras, model.onnx, history.csv, metrics.json, plots/{report})",
             f"next          tinysight predict {folder} IMAGE...    tinysight evaluate {folder}",
