@@ -139,6 +139,14 @@ def test_a_mirror_image_of_a_crowd_must_match_closely():
     assert find_duplicates(np.concatenate([others, rare, crowd]), original[None]) == []
 
 
+@pytest.mark.parametrize(("rounding", "order"), [(3e-6, 1), (-3e-6, 1), (3e-6, -1), (-3e-6, -1)])
+def test_rounding_does_not_call_a_symmetric_image_mirrored(monkeypatch, rounding, order):
+    """Whichever of the two is a few last digits closer, and whichever comes first."""
+    ties = [Duplicate(0, 1, "near", 0.99), Duplicate(0, 1, "near", 0.99 + rounding, mirrored=True)]
+    monkeypatch.setattr("tinysight.data.duplicates._near", lambda *_, **__: ties[::order])
+    assert find_duplicates(scenes(2)) == ties[:1]
+
+
 def test_a_symmetric_image_is_not_called_mirrored():
     images = scenes(10)
     images[0, :, 16:] = images[0, :, 15::-1]

@@ -32,6 +32,9 @@ SLACK = 1.0
 # An image stands out when at most this share of the other set, beside the pair's own, passes the coarse bound, as it is
 # or mirrored: a handwritten one that leans the rare way has few look-alikes, but its mirror image has thousands.
 CROWD = 1 / 6000
+# An image that is its own mirror image matches both ways, but for the rounding of float32, which differs from one
+# processor to the next: the last digits must not say that it is mirrored.
+MIRRORED_HANDICAP = 1e-4
 
 # Coarse, for all pairs in one matrix product; it leaves each image a tenth of a pair (photographs) or a hundred pairs
 # (digits). Finer, for those that do not stand out: aligning one pair takes as long as the finer bound of a hundred.
@@ -93,9 +96,15 @@ def find_duplicates(
     best: dict[tuple[int, int], Duplicate] = {}
     for found in _near(images_a, first, other, second, mirrored, within=images_b is None):
         pair = found.index_a, found.index_b
-        if pair not in seen and (pair not in best or best[pair].similarity < found.similarity):
+        if pair not in seen and (pair not in best or _is_closer(found, best[pair])):
             best[pair] = found
     return sorted([*exact, *best.values()])
+
+
+def _is_closer(found: Duplicate, other: Duplicate) -> bool:
+    """Whether the one alignment of a pair beats the other; of two that tie, the one that is not mirrored does."""
+    handicap = MIRRORED_HANDICAP * (int(found.mirrored) - int(other.mirrored))
+    return found.similarity > other.similarity + handicap
 
 
 def _check_images(images_a: NDArray[np.uint8], images_b: NDArray[np.uint8]) -> None:
