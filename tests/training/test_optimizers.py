@@ -93,3 +93,25 @@ def test_muon_follows_its_momentum(keras_module: Any) -> None:
         turn = np.array(orthogonalized((gradient + 0.5 * momentum).reshape(5, 3), 3)).reshape(1, 1, 5, 3)
         expected = expected * (3**0.5 / np.linalg.norm(expected)) - 0.1 * turn
         np.testing.assert_allclose(np.array(kernel), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(40, 8), (8, 40), (9, 9)])
+@pytest.mark.parametrize("num_iterations", [1, 3, 5])
+def test_small_products_come_to_what_iterating_the_matrix_does(
+    shape: tuple[int, int], num_iterations: int, keras_module: Any
+) -> None:
+    """Also where some directions are ten thousand times weaker than others."""
+    from tinysight.training.muon import QUINTIC, orthogonalized
+
+    generator = np.random.default_rng(5)
+    left, _, right = np.linalg.svd(generator.normal(size=shape), full_matrices=False)
+    matrix = (left * np.geomspace(20, 0.002, min(shape))) @ right
+    expected = matrix / np.linalg.norm(matrix)
+    first, second, third = QUINTIC
+    for _ in range(num_iterations):
+        gram = expected @ expected.T
+        expected = first * expected + (second * gram + third * gram @ gram) @ expected
+    found = np.asarray(orthogonalized(keras_module.ops.convert_to_tensor(matrix.astype(np.float32)), num_iterations))
+    assert found.dtype == np.float32
+    # Each iteration makes what is weak three times stronger, and what was rounded with it.
+    np.testing.assert_allclose(found, expected, atol=1e-5 * 3**num_iterations)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tinysight.errors import InvalidValueError
 from tinysight.models.fused import FusedBatchNormalization
+from tinysight.models.packed import PackedConv2D
 from tinysight.recipe import Recipe
 
 WHITENING = "whitening"
@@ -66,13 +67,14 @@ def _group(inputs: Any, width: int, recipe: Recipe, training: bool) -> Any:
         raise InvalidValueError(
             f"{len(recipe.widths)} widths shrink the image to nothing; use fewer, stem_strides=1 or larger images"
         )
+    convolution = PackedConv2D if training else layers.Conv2D
     normalization = FusedBatchNormalization if training else layers.BatchNormalization
     initializer = _identity_leaning if training else "he_uniform"
     pools_first = recipe.group_pooling == "before"
     outputs = layers.MaxPooling2D()(inputs) if pools_first else inputs
     for place in range(recipe.group_convolutions):
         before = outputs
-        outputs = layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer=initializer)(outputs)
+        outputs = convolution(width, 3, padding="same", use_bias=False, kernel_initializer=initializer)(outputs)
         if place == 0 and not pools_first:
             outputs = layers.MaxPooling2D()(outputs)
         outputs = normalization(momentum=recipe.batchnorm_momentum, epsilon=1e-5, scale=False)(outputs)

@@ -88,14 +88,17 @@ class Augment(keras.layers.Layer):
         return ops.where(chosen, ops.flip(images, axis=2), images)
 
     def _shift(self, images: Any) -> Any:
-        """Two one-dimensional row look-ups: cheaper than a crop of each image by itself."""
-        count, height, width = ops.shape(images)[0], images.shape[1], images.shape[2]
+        """One look-up of pixels: along each axis by itself it would take ten times as long on TensorFlow."""
+        count = ops.shape(images)[0]
+        height, width, channels = images.shape[1:]
         reach = self.translate
         shifts = keras.random.randint((count, 2), -reach, reach + 1, seed=self.random)
         rows = _reflected(ops.arange(height)[None, :] + shifts[:, :1], height)
         columns = _reflected(ops.arange(width)[None, :] + shifts[:, 1:], width)
-        images = ops.take_along_axis(images, rows[:, :, None, None], axis=1)
-        return ops.take_along_axis(images, columns[:, None, :, None], axis=2)
+        starts = ops.arange(count)[:, None] * height
+        places = (starts + rows)[:, :, None] * width + columns[:, None, :]
+        shifted = ops.take(ops.reshape(images, (-1, channels)), places, axis=0)
+        return ops.reshape(shifted, (-1, height, width, channels))
 
     def _blank(self, images: Any) -> Any:
         count, height, width = ops.shape(images)[0], images.shape[1], images.shape[2]
