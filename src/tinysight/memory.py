@@ -5,8 +5,10 @@ Sources: mallopt(3), malloc_trim(3), madvise(2) and proc_pid_smaps(5) of the Lin
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
+import mmap
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -20,6 +22,8 @@ _THRESHOLD = 1024 * 1024
 _DONTNEED = 4
 # Mappings that are smaller are not worth a call, bytes.
 _SMALLEST = 1024 * 1024
+# Blocks in which free memory of TensorFlow's is given back: most of what a training leaves lies in larger pieces.
+_POOL_BLOCK = 4 * 1024 * 1024
 # Address range, permissions, offset, device, inode and file of a shared library.
 _LIBRARY = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ [1-9]\d* +/.*\.so[.\d]*$")
 
@@ -48,7 +52,41 @@ def give_back_freed() -> bool:
     trim = _c_function("malloc_trim")
     if trim is not None:
         trim(0)
+        give_back_pool()
     return trim is not None
+
+
+def give_back_pool() -> int:
+    """Gives back the pages of what lies free in TensorFlow's pool, where this process has imported it.
+
+    TensorFlow with oneDNN takes its tensors on a processor out of a pool that grows and is never given back: 0.37 GB
+    were left of a few steps of `cifar10-94`. Blocks that are asked for come out of what is free; their pages are taken
+    away, and the blocks returned. Where nothing is free the pool grows by addresses without pages.
+
+    Returns:
+        Bytes of the blocks whose pages went.
+    """
+    tensorflow, madvise = sys.modules.get("tensorflow"), _c_function("madvise")
+    if tensorflow is None or madvise is None:
+        return 0
+    import numpy as np
+
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    page = mmap.PAGESIZE
+    blocks, released = [], 0
+    with tensorflow.device("CPU:0"), contextlib.suppress(tensorflow.errors.ResourceExhaustedError):
+        # More than all that is resident cannot lie free.
+        for _ in range(_resident_bytes() // _POOL_BLOCK):
+            blocks.append(tensorflow.raw_ops.Empty(shape=[_POOL_BLOCK], dtype=tensorflow.uint8, init=False))
+            first = np.from_dlpack(blocks[-1]).ctypes.data
+            start, end = -(-first // page) * page, (first + _POOL_BLOCK) // page * page
+            released += (end - start) * (madvise(start, end - start, _DONTNEED) == 0)
+    return released
+
+
+def _resident_bytes() -> int:
+    """Memory that this process holds, files that it mapped included; Linux only."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE
 
 
 def release_libraries(smaps: Path = Path("/proc/self/smaps")) -> int:

@@ -10,6 +10,9 @@ from tinysight.images import DataSet
 from tinysight.recipe import Recipe
 from tinysight.runs import Run
 
+# All views of an image lie in memory at once: of a wide net six times 16 images are 0.1 GB.
+KERAS_BATCH = 16
+
 
 def onnx_or_keras(
     run: Run, recipe: Recipe, data: DataSet, model: Any, say: Callable[[str], None]
@@ -34,7 +37,7 @@ def onnx_or_keras(
     from tinysight.serving.predictor import Predictor
 
     def with_keras(images: Any) -> Any:
-        return np.asarray(model.predict(images, batch_size=64, verbose=0), np.float32)
+        return np.asarray(model.predict(images, batch_size=KERAS_BATCH, verbose=0), np.float32)
 
     info = ModelInfo(
         class_names=data.class_names,
