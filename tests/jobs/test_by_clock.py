@@ -74,7 +74,7 @@ def test_the_largest_net_that_sees_enough(
         assert getattr(plan.recipe, name) == getattr(expected, name)
     taken = seconds[-1] if chosen else seconds[0]
     left -= CANDIDATES[chosen].later
-    assert plan.num_images == pytest.approx(left / taken * BASE.batch_size, rel=0.01, abs=1)
+    assert plan.num_images == pytest.approx(left / taken * min(expected.batch_size, 400), rel=0.01, abs=1)
 
 
 def test_where_timing_would_take_too_long_its_known_cost_will_do(
@@ -98,9 +98,15 @@ def test_larger_images_are_taken_at_larger_steps(
     assert (plan.recipe.stem_strides, plan.recipe.stem_kernel) == (strides, kernel)
 
 
-def test_many_epochs_shift_images(keras_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plan_with(monkeypatch, [0.2], 10.0, images_of(count=4000)).recipe.translate == 0
-    assert plan_with(monkeypatch, [0.2], 10.0, images_of(count=400)).recipe.translate == 2
+@pytest.mark.parametrize(
+    ("count", "side", "translate", "cutout"), [(4000, 32, 0, 0), (1000, 32, 2, 0), (300, 32, 4, 12), (300, 12, 0, 0)]
+)
+def test_many_epochs_change_images(
+    keras_module: Any, monkeypatch: pytest.MonkeyPatch, count: int, side: int, translate: int, cutout: int
+) -> None:
+    """Some ten thousand images are seen; very small ones are left as they are."""
+    recipe = plan_with(monkeypatch, [0.2], 10.0, images_of(side, count)).recipe
+    assert (recipe.translate, recipe.cutout) == (translate, cutout)
 
 
 def test_nothing_is_timed_where_there_is_hardly_time(keras_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +204,7 @@ def test_a_net_that_was_named_is_kept(command: Callable[..., tuple[int, str, str
         ("quick", ("--set", "widths=8,16"), "widths"),
         ("quick", ("--set", "seed=3", "--set", "precision=float32"), "precision"),
         ("quick", ("--set", "translate=1"), "translate"),
+        ("quick", ("--batch-size", 100), "batch_size"),
         ("quick", ("--set", "loss=categorical_crossentropy"), "loss"),
     ],
 )
