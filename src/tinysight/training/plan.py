@@ -17,7 +17,7 @@ from tinysight.models.registry import build_training_net
 from tinysight.models.serving import num_views
 from tinysight.recipe import Recipe
 from tinysight.training.budget import LOOKS, TimeBudget
-from tinysight.training.candidates import ANY_NET, CANDIDATES, CHANGES, Candidate
+from tinysight.training.candidates import ANY_NET, CANDIDATES, SHIFTS, Candidate
 from tinysight.training.fit import compile_trainee, make_feed
 
 # Share of the time that may go into finding out how fast the candidates are.
@@ -29,8 +29,9 @@ UNTIMED_SECONDS, USUAL_RATE = 8.0, 5000
 # What ONNX Runtime's forward pass takes of a step in float32.
 FORWARD_SHARE = 0.3
 SCORED_AT_ONCE = 128
-# Smaller images are neither shifted nor blanked.
-SMALLEST_CHANGED = 16
+# From so many epochs on, shifted images keep a net from learning its images by heart; in fewer they cost accuracy.
+EPOCHS_FOR_SHIFTS = 4
+SMALLEST_SHIFTED = 16
 # The candidates are for images of this side; larger ones are taken at larger steps, up to so many pixels. In smaller
 # ones than SMALLEST_SIDE, the first layer leaves no pixel to spare at the border: three times halved, nothing is left.
 USUAL_SIDE, MAX_STRIDES, SMALLEST_SIDE = 32, 4, 9
@@ -83,18 +84,11 @@ def make_plan(
         return _plan(task, net, min(net.batch_size, task.num_train) / USUAL_RATE, candidates[0])
     else:
         best = _best(task, recipe, candidates)
-        if min(images.image_shape[:2]) >= SMALLEST_CHANGED:
-            best = replace(best, recipe=_with_changes(best.recipe, best.num_images / task.num_train))
+        if best.num_images >= EPOCHS_FOR_SHIFTS * task.num_train and min(images.image_shape[:2]) >= SMALLEST_SHIFTED:
+            best = replace(best, recipe=best.recipe.replace(**SHIFTS))
     # The net that is trained gets the names that it has where nothing was timed before it.
     keras.backend.clear_session()
     return best
-
-
-def _with_changes(recipe: Recipe, epochs: float) -> Recipe:
-    for least_epochs, changes in CHANGES:
-        if epochs >= least_epochs:
-            recipe = recipe.replace(**changes)
-    return recipe
 
 
 @dataclass(frozen=True)
