@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,14 @@ def test_small_libraries_are_left() -> None:
     assert list(memory._as_on_disk(f"{text}\n{FIELDS.format(anonymous=0, swap=0, locked=0)}".splitlines())) == []
 
 
+def told_by(program: str) -> dict[str, Any]:
+    """What a program in a process of its own prints as JSON."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 PROGRAM = r"""
 import json, re
 from pathlib import Path
@@ -71,9 +80,7 @@ print(json.dumps({"released": released, "before": before, "after": after, "same"
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's interface is Linux's")
 def test_libraries_are_released_and_work_as_before() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, encoding="utf-8")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = told_by(PROGRAM)
     assert found["same"]
     assert found["released"] > 2**20
     assert found["after"] < 0.7 * found["before"]
@@ -116,9 +123,7 @@ print(json.dumps({"released": released, "before": before, "after": after, "same"
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's interface is Linux's")
 def test_free_tensors_are_given_back_and_no_others() -> None:
     """Of 400 MB a twentieth is still in use."""
-    done = subprocess.run([sys.executable, "-c", POOL_PROGRAM], capture_output=True, encoding="utf-8")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = told_by(POOL_PROGRAM)
     assert found["same"]
     assert found["works"]
     assert found["released"] > 0

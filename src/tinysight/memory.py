@@ -66,12 +66,11 @@ def give_back_pool() -> int:
     Returns:
         Bytes of the blocks whose pages went.
     """
-    tensorflow, madvise = sys.modules.get("tensorflow"), _c_function("madvise")
-    if tensorflow is None or madvise is None:
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or _c_function("madvise") is None:
         return 0
     import numpy as np
 
-    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     page = mmap.PAGESIZE
     blocks, released = [], 0
     with tensorflow.device("CPU:0"), contextlib.suppress(tensorflow.errors.ResourceExhaustedError):
@@ -79,9 +78,16 @@ def give_back_pool() -> int:
         for _ in range(_resident_bytes() // _POOL_BLOCK):
             blocks.append(tensorflow.raw_ops.Empty(shape=[_POOL_BLOCK], dtype=tensorflow.uint8, init=False))
             first = np.from_dlpack(blocks[-1]).ctypes.data
-            start, end = -(-first // page) * page, (first + _POOL_BLOCK) // page * page
-            released += (end - start) * (madvise(start, end - start, _DONTNEED) == 0)
+            released += _take_pages(-(-first // page) * page, (first + _POOL_BLOCK) // page * page)
     return released
+
+
+def _take_pages(start: int, end: int) -> int:
+    """Takes the pages of an address range out of this process's memory; bytes of the range, or 0 where it cannot."""
+    madvise: Any = _c_function("madvise")
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    done: bool = madvise(start, end - start, _DONTNEED) == 0
+    return end - start if done else 0
 
 
 def _resident_bytes() -> int:
@@ -99,12 +105,10 @@ def release_libraries(smaps: Path = Path("/proc/self/smaps")) -> int:
     Returns:
         Bytes of the mappings that were released; not all of them were resident.
     """
-    madvise = _c_function("madvise")
-    if madvise is None or not smaps.exists():
+    if _c_function("madvise") is None or not smaps.exists():
         return 0
-    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     lines = smaps.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    return sum(end - start for start, end in _as_on_disk(lines) if madvise(start, end - start, _DONTNEED) == 0)
+    return sum(_take_pages(start, end) for start, end in _as_on_disk(lines))
 
 
 def _as_on_disk(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
