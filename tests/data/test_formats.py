@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from public_layouts import cifar_file, idx_images, idx_labels
 
+from tinysight.data import formats
 from tinysight.data.formats import find_idx, read_cifar, read_idx
 from tinysight.errors import DataError
 
@@ -37,6 +38,29 @@ def test_cifar_files_are_joined_in_order(tmp_path: Path) -> None:
     alone = read_cifar(paths[1:], num_images=10, class_names=NAMES)
     assert np.array_equal(both.images[10:], alone.images)
     assert both.counts().tolist() == [2] * 10
+
+
+@pytest.mark.parametrize(("each", "at_once"), [(7, 3), (4, 4), (3, 50), (100, 6)])
+def test_cifar_files_are_read_in_pieces(
+    each: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / "a.bin", tmp_path / "b.bin"]
+    for seed, path in enumerate(paths):
+        path.write_bytes(cifar_file(17, seed, num_label_bytes=2))
+    records = np.vstack([np.frombuffer(path.read_bytes(), np.uint8).reshape(17, 3074) for path in paths])
+    monkeypatch.setattr(formats, "_RECORDS_PER_TASK", each)
+    monkeypatch.setattr(formats, "_RECORDS_AT_ONCE", at_once)
+    read = read_cifar(paths, num_images=34, class_names=NAMES, num_label_bytes=2, label_byte=1)
+    np.testing.assert_array_equal(read.labels, records[:, 1])
+    np.testing.assert_array_equal(read.images, records[:, 2:].reshape(34, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def test_cifar_file_that_is_cut_off_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "data_batch_1.bin"
+    path.write_bytes(cifar_file(20)[:-1])
+    monkeypatch.setattr(formats, "_check_size", lambda *_: None)
+    with pytest.raises(DataError, match=r"data_batch_1\.bin became shorter while it was read"):
+        read_one_cifar(path)
 
 
 def test_cifar100_reads_either_label(tmp_path: Path) -> None:

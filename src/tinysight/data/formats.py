@@ -6,17 +6,22 @@ Every reader knows how much it expects and checks it before it believes a file. 
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysight.cores import num_cores
 from tinysight.errors import DataError
 from tinysight.images import ImageSet
 
 CIFAR_SHAPE = (32, 32, 3)
+# Records of CIFAR that a thread reads in all and at once.
+_RECORDS_PER_TASK, _RECORDS_AT_ONCE = 5000, 500
 IDX_IMAGES_MAGIC, IDX_LABELS_MAGIC = 0x00000803, 0x00000801
 
 
@@ -46,30 +51,72 @@ def read_cifar(
     Raises:
         DataError: when a file is missing, has another size, or has a label outside the classes.
     """
-    height, width, channels = CIFAR_SHAPE
     num_each = num_images // len(paths)
-    images = np.empty((num_images, height, width, channels), np.uint8)
-    labels = np.empty(num_images, np.int32)
-    for number, path in enumerate(paths):
-        part = slice(number * num_each, (number + 1) * num_each)
-        records = _cifar_records(path, num_each, num_label_bytes + height * width * channels)
-        labels[part] = _checked_labels(records[:, label_byte], len(class_names), path)
-        pixels = records[:, num_label_bytes:].reshape(num_each, channels, height, width)
-        # A third of the time of one assignment of all channels.
-        for channel in range(channels):
-            images[part, ..., channel] = pixels[:, channel]
-    return ImageSet(images=images, labels=labels, class_names=class_names)
+    record_size = num_label_bytes + math.prod(CIFAR_SHAPE)
+    images = np.empty((num_images, *CIFAR_SHAPE), np.uint8)
+    labels = np.empty(num_images, np.uint8)
+    for path in paths:
+        _check_size(path, num_each, record_size)
+
+    def read(task: tuple[int, int]) -> None:
+        number, start = task
+        end = min(start + _RECORDS_PER_TASK, num_each)
+        part = slice(number * num_each + start, number * num_each + end)
+        _read_records(paths[number], start, num_label_bytes, label_byte, images[part], labels[part])
+
+    tasks = [(number, start) for number in range(len(paths)) for start in range(0, num_each, _RECORDS_PER_TASK)]
+    with ThreadPoolExecutor(num_cores()) as pool:
+        # In this order an error is the first of the first file.
+        for _ in pool.map(read, tasks):
+            pass
+    parts = [slice(number * num_each, (number + 1) * num_each) for number in range(len(paths))]
+    checked = [_checked_labels(labels[part], len(class_names), path) for part, path in zip(parts, paths, strict=True)]
+    return ImageSet(images=images, labels=np.concatenate(checked), class_names=class_names)
 
 
-def _cifar_records(path: Path, num_records: int, record_size: int) -> NDArray[np.uint8]:
+def _check_size(path: Path, num_records: int, record_size: int) -> None:
     expected = num_records * record_size
-    content = _read_whole(path, expected)
-    if len(content) != expected:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if size != expected:
         raise DataError(
-            f"{path} has {_size(content, expected)} bytes; expected {expected} ({num_records} records of"
-            f" {record_size}): {_FETCH_AGAIN}"
+            f"{path} has {size} bytes; expected {expected} ({num_records} records of {record_size}): {_FETCH_AGAIN}"
         )
-    return np.frombuffer(content, np.uint8).reshape(num_records, record_size)
+
+
+def _read_records(
+    path: Path,
+    start: int,
+    num_label_bytes: int,
+    label_byte: int,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+) -> None:
+    """Fills `images` and `labels` with the records of a file from `start` on.
+
+    A few at a time, which stay in the processor's cache while their colours are put together: reading a whole file
+    first takes two to six times as long, most of it for new memory.
+    """
+    height, width, channels = CIFAR_SHAPE
+    records = np.empty((_RECORDS_AT_ONCE, num_label_bytes + height * width * channels), np.uint8)
+    try:
+        with path.open("rb") as file:
+            file.seek(start * records.shape[1])
+            for first in range(0, len(images), _RECORDS_AT_ONCE):
+                came = records[: len(images) - first]
+                if file.readinto(came.data) != came.nbytes:
+                    raise DataError(f"{path} became shorter while it was read: {_FETCH_AGAIN}")
+                part = slice(first, first + len(came))
+                labels[part] = came[:, label_byte]
+                pixels = came[:, num_label_bytes:].reshape(len(came), channels, height * width)
+                # A third of the time of one assignment of all channels.
+                placed = images[part].reshape(len(came), height * width, channels)
+                for channel in range(channels):
+                    placed[:, :, channel] = pixels[:, channel]
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def read_idx(images_path: Path, labels_path: Path, *, num_images: int, class_names: tuple[str, ...]) -> ImageSet:
@@ -139,7 +186,11 @@ def _read_whole(path: Path, expected: int) -> bytes:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is truncated or damaged ({error}): {_FETCH_AGAIN}") from None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}: {_FETCH_AGAIN}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"cannot read {path}: {error.strerror}: {_FETCH_AGAIN}")
 
 
 def _checked_labels(labels: NDArray[np.uint8], num_classes: int, path: Path) -> NDArray[np.int32]:
