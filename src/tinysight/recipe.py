@@ -101,6 +101,9 @@ class Recipe(BaseModel):
         "float32", description="numbers that training computes in; auto: bfloat16 where the hardware multiplies it"
     )
     batch_size: int = Field(32, ge=1, le=65536, description="images a step")
+    micro_batch_size: int | None = Field(
+        None, ge=1, description="images of a step that pass the net at once, on TensorFlow: less memory; none for all"
+    )
     epochs: int = Field(10, ge=1, le=100_000, description="passes over the training images")
     steps: int | None = Field(None, ge=1, description="steps in all, instead of epochs; the last epoch may be a part")
     validation: Validation = Field(

@@ -25,16 +25,20 @@ def images_of(count: int) -> ImageSet:
     )
 
 
+@pytest.mark.parametrize("micro_batch_size", [None, 6])
 @pytest.mark.parametrize("count", [200, 10])
-def test_parts_of_a_step_are_timed_and_nothing_moves(keras_module: Any, count: int) -> None:
+def test_parts_of_a_step_are_timed_and_nothing_moves(
+    keras_module: Any, count: int, micro_batch_size: int | None
+) -> None:
     from tinysight.models.registry import build_training_net
     from tinysight.training.fit import compile_trainee, make_feed
     from tinysight.training.profiling import profile_step
 
+    recipe = RECIPE.replace(micro_batch_size=micro_batch_size)
     images = images_of(count)
-    net = build_training_net(RECIPE, (8, 8, 3), 2)
-    feed = make_feed(RECIPE, images)
-    trainee = compile_trainee(RECIPE, net, feed.num_steps)
+    net = build_training_net(recipe, (8, 8, 3), 2)
+    feed = make_feed(recipe, images)
+    trainee = compile_trainee(recipe, net, feed.num_steps)
     trainee.optimizer.build(trainee.trainable_variables)
     before = [np.array(variable) for variable in trainee.variables]
     profile = profile_step(trainee, feed, num_timed=6)

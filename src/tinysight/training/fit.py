@@ -258,7 +258,8 @@ def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None =
 def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Feed | None:
     if images is None:
         return None
-    return Feed(images, batch_size=EVALUATION_BATCH, seed=None, one_hot=has_one_hot_labels(recipe))
+    batch_size = min(EVALUATION_BATCH, recipe.micro_batch_size or EVALUATION_BATCH)
+    return Feed(images, batch_size=batch_size, seed=None, one_hot=has_one_hot_labels(recipe))
 
 
 def _share_steps(trainee: Trainee, share: Share | None, feed: Feed, scored: Feed | None) -> None:

@@ -138,7 +138,8 @@ def _tensorflow_functions(trainee: Trainee) -> list[Callable[[Any, Any], Any]]:
     import tensorflow as tf
 
     trainee.optimizer.build(trainee.trainable_variables)
-    weights = [variable.value for variable in trainee.trainable_variables]
+    weights = trainee.trainable_variables
+    step = partial(_at_once, trainee) if trainee.micro_batch_size is None else trainee.in_parts
 
     def nothing(pixels: Any, labels: Any) -> Any:
         return tf.reduce_sum(tf.cast(pixels[0, 0, 0], tf.float32))
@@ -147,24 +148,29 @@ def _tensorflow_functions(trainee: Trainee) -> list[Callable[[Any, Any], Any]]:
         return tf.reduce_sum(trainee.prepare(pixels, training=True))
 
     def scored(pixels: Any, labels: Any) -> Any:
-        return trainee.compute_loss(x=pixels, y=labels, y_pred=trainee(pixels, training=True))
-
-    def gradients(pixels: Any, labels: Any) -> tuple[Any, list[Any]]:
-        with tf.GradientTape() as tape:
-            loss = scored(pixels, labels)
-        return loss, tape.gradient(loss, weights)
+        return step(pixels, labels, [])[0]
 
     def derived(pixels: Any, labels: Any) -> Any:
-        loss, slopes = gradients(pixels, labels)
+        loss, _, slopes = step(pixels, labels, weights)
         # Every gradient is needed for what is returned, so that none is left out, as with a factor of 0.
         return loss + 1e-30 * tf.add_n([tf.reduce_sum(slope) for slope in slopes])
 
     def whole(pixels: Any, labels: Any) -> Any:
-        loss, slopes = gradients(pixels, labels)
-        trainee.optimizer.apply(slopes, trainee.trainable_variables)
+        loss, _, slopes = step(pixels, labels, weights)
+        trainee.optimizer.apply(slopes, weights)
         return loss
 
     return [tf.function(function) for function in (nothing, augmented, scored, derived, whole)]
+
+
+def _at_once(trainee: Trainee, pixels: Any, labels: Any, weights: Sequence[Any]) -> tuple[Any, Any, list[Any]]:
+    """What `Trainee.in_parts` gives, of the batch as a whole."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        outputs = trainee(pixels, training=True)
+        loss = trainee.compute_loss(x=pixels, y=labels, y_pred=outputs)
+    return loss, outputs, tape.gradient(loss, weights)
 
 
 def _jax_functions(trainee: Trainee) -> list[Callable[[Any, Any], Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from tinysight.models.serving import gives_probabilities, scaling_layer
 from tinysight.recipe import Recipe
 from tinysight.training.augment import Augment
+from tinysight.training.micro_batches import accumulate
 from tinysight.training.whole_epochs import ResidentImages, train_function
 
 
@@ -40,6 +42,7 @@ class Trainee(keras.Model):
         self.train_function: Any
         self.scaling = scaling_layer(recipe.scaling)
         self.augment = Augment.from_recipe(recipe)
+        self.micro_batch_size = recipe.micro_batch_size if keras.backend.backend() == "tensorflow" else None
         # The first step whose loss was not finite, counted from 0; -1 while there was none. A variable, because steps
         # are executed many at a time and the callback sees only the last of them. The steps are counted here, too:
         # on JAX a loss cannot see the optimizer's count.
@@ -69,15 +72,42 @@ class Trainee(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        if training and self.class_weights is not None:
-            sample_weight = self._weights(y)
-        loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        loss = self._loss(y, y_pred, sample_weight, training)
         if training:
-            first, step = ops.convert_to_tensor(self.first_bad_step), ops.convert_to_tensor(self.steps_begun)
-            is_first = ops.logical_and(first < 0, ops.logical_not(ops.isfinite(loss)))
-            self.first_bad_step.assign(ops.where(is_first, step, first))
-            self.steps_begun.assign(step + 1)
+            self._count_step(loss)
         return loss
+
+    def _loss(self, labels: Any, outputs: Any, sample_weight: Any, training: bool) -> Any:
+        if training and self.class_weights is not None:
+            sample_weight = self._weights(labels)
+        return super().compute_loss(y=labels, y_pred=outputs, sample_weight=sample_weight, training=training)
+
+    def _count_step(self, loss: Any) -> None:
+        first, step = ops.convert_to_tensor(self.first_bad_step), ops.convert_to_tensor(self.steps_begun)
+        is_first = ops.logical_and(first < 0, ops.logical_not(ops.isfinite(loss)))
+        self.first_bad_step.assign(ops.where(is_first, step, first))
+        self.steps_begun.assign(step + 1)
+
+    def train_step(self, *args: Any) -> Any:
+        if self.micro_batch_size is None:
+            return super().train_step(*args)
+        pixels, labels, _ = keras.utils.unpack_x_y_sample_weight(*args)
+        weights = self.trainable_variables
+        loss, outputs, gradients = self.in_parts(pixels, labels, weights)
+        self._count_step(loss)
+        self._loss_tracker.update_state(loss, sample_weight=ops.shape(labels)[0])
+        self.optimizer.apply(gradients, weights)
+        return self.compute_metrics(pixels, labels, outputs)
+
+    def in_parts(self, pixels: Any, labels: Any, weights: Sequence[Any]) -> tuple[Any, Any, list[Any]]:
+        """Loss, outputs and the gradients of `weights`, of one micro-batch after the other; see `accumulate`."""
+
+        def loss_of(images: Any, labels: Any) -> tuple[Any, Any]:
+            outputs = self.net(images, training=True)
+            return self._loss(labels, outputs, None, True), outputs
+
+        size = self.micro_batch_size or pixels.shape[0]
+        return accumulate(loss_of, weights, self.prepare(pixels, training=True), labels, size)
 
     def _weights(self, labels: Any) -> Any:
         """What each image counts: float32 (n,), from indices or one-hot rows."""
