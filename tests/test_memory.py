@@ -95,6 +95,19 @@ def test_nothing_happens_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert not memory.give_back_large_blocks()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the system's interface is Linux's")
+def test_a_process_that_holds_little_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(memory, "give_back_pool", lambda: done.append("pool"))
+    monkeypatch.setattr(memory, "release_libraries", lambda: done.append("libraries"))
+    monkeypatch.setattr(memory, "_LITTLE", 1 << 50)
+    assert not memory.give_back_freed()
+    assert done == []
+    monkeypatch.setattr(memory, "_LITTLE", 1)
+    if memory.give_back_freed():
+        assert done == ["pool", "libraries"]
+
+
 POOL_PROGRAM = r"""
 import json, re
 from pathlib import Path

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tinysight.images import DataSet
+from tinysight.memory import give_back_freed
 from tinysight.recipe import Recipe
 from tinysight.runs import Run
 
@@ -52,6 +53,8 @@ def onnx_or_keras(
     except ModelError as error:
         say(f"{error}; predictions of this run need Keras")
         return with_keras
+    # The conversion leaves sixty times the weights.
+    give_back_freed()
     predictor = Predictor(run.onnx_model)
     checked = data.test.images[:256]
     difference = largest_difference(with_keras(checked), predictor.predict(checked))

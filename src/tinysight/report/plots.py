@@ -7,6 +7,7 @@ design" (https://jfly.uni-koeln.de/color/), and none of them says alone what a s
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,15 @@ def write_plots(run: Run, test: ImageSet, predictions: Predictions, *, metric: s
     """
     write_curves(run, metric=metric)
     write_answers(run, test, predictions, confusion_of(test, predictions))
+
+
+def prepare() -> None:
+    """Imports what drawing needs, and draws once, which reads the fonts, so that what follows begins at once."""
+    from matplotlib import style
+
+    with style.context(["default", _STYLE]):
+        figure, _ = _curves_figure("Nothing")
+        figure.savefig(io.BytesIO(), format="png", dpi=DPI)
 
 
 def confusion_of(test: ImageSet, predictions: Predictions) -> NDArray[np.int64]:
