@@ -67,45 +67,20 @@ def test_the_same_bytes(tmp_path: Path, elsewhere: list[subprocess.Popen[bytes]]
     assert drawn(there) == drawn(here)
 
 
-def test_a_process_that_was_begun_early_draws_the_same(
-    tmp_path: Path, elsewhere: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    test, predictions = answers()
-    here = begun(tmp_path / "here")
-    write_plots(here, test, predictions, metric="accuracy")
-    monkeypatch.chdir(tmp_path)
-    with beside.begun_early(True):
-        there = begun(Path("there"))
-        with beside.plots_beside(there, "accuracy") as draw:
-            draw(test, predictions)
-    assert [process.returncode for process in elsewhere] == [0]
-    assert drawn(there) == drawn(here)
-
-
-def test_without_a_run_the_process_is_gone_at_once(elsewhere: list[subprocess.Popen[bytes]]) -> None:
-    with pytest.raises(ValueError, match="bad input"), beside.begun_early(True):
-        raise ValueError("bad input")
-    assert len(elsewhere) == 1
-    assert elsewhere[0].returncode not in (None, 0)
-    with beside.begun_early(False):
-        assert len(elsewhere) == 1
-
-
-def test_one_that_was_killed_is_replaced(tmp_path: Path, elsewhere: list[subprocess.Popen[bytes]]) -> None:
-    run = begun(tmp_path / "run")
-    with beside.begun_early(True):
-        elsewhere[0].kill()
-        elsewhere[0].wait()
-        with beside.plots_beside(run, "accuracy") as draw:
-            draw(*answers())
-    assert [process.returncode for process in elsewhere[1:]] == [0]
-    assert len(drawn(run)) == 6
-
-
-@pytest.mark.skipif(not hasattr(os, "getsid"), reason="sessions are of POSIX")
-def test_an_interruption_from_the_keyboard_is_not_for_it(elsewhere: list[subprocess.Popen[bytes]]) -> None:
-    with beside.begun_early(True):
-        assert os.getsid(elsewhere[0].pid) != os.getsid(0)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="copies of a process are of POSIX")
+def test_one_task_that_fails_is_told_and_the_others_are_done(tmp_path: Path) -> None:
+    """In a process of its own, as this one has threads."""
+    program = f"""
+import sys
+from pathlib import Path
+from tinysight.report.plots_beside import _at_once
+folder = Path({str(tmp_path)!r})
+good = [(folder / name).touch for name in "ab"]
+print(_at_once(good), _at_once([good[0], (folder / "no" / "folder").touch, lambda: sys.exit(0), good[1]]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout == "0 1\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
 def test_of_a_process_that_fails_the_work_is_done_here(

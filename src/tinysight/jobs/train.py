@@ -18,7 +18,6 @@ from tinysight.jobs.settings import Settings
 from tinysight.jobs.watching import watched
 from tinysight.recipe import Recipe, load_recipe, to_toml
 from tinysight.report.making import started_from
-from tinysight.report.plots_beside import begun_early
 from tinysight.runs import Run, create_run, refuse_existing
 from tinysight.training.balance import balance_words
 
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from tinysight.training.checkpoints import Checkpoint
     from tinysight.training.fit import FitResult
     from tinysight.training.profiling import StepProfile
-
-# Trainings of which half a second is some percent: for them the process that draws plots waits from the beginning.
-SHORT_IMAGES, SHORT_MINUTES = 200_000, 1.0
 
 
 def train(
@@ -58,32 +54,11 @@ def train(
         TinysightError: for whatever a person can mend; see `tinysight.errors`.
     """
     settings = settings or Settings()
+    say = settings.say
     started = time.perf_counter() if settings.started is None else settings.started
     if out is not None:
         refuse_existing(out)
     check_name(Path(data_dir or "."))
-    with begun_early(_is_short(recipe, data, settings)):
-        return _train(recipe, data, out, data_dir, device, settings, started)
-
-
-def _is_short(recipe: Recipe, data: DataSet, settings: Settings) -> bool:
-    """Whether half a second is some percent of a training."""
-    if settings.minutes is not None:
-        return settings.minutes <= SHORT_MINUTES
-    num_images = recipe.epochs * len(data.train) if recipe.steps is None else recipe.steps * recipe.batch_size
-    return num_images <= SHORT_IMAGES
-
-
-def _train(
-    recipe: Recipe,
-    data: DataSet,
-    out: str | Path | None,
-    data_dir: str | Path | None,
-    device: str,
-    settings: Settings,
-    started: float,
-) -> dict[str, Any]:
-    say = settings.say
     importing = time.perf_counter()
     _choose_backend(device, settings)
     import_seconds = time.perf_counter() - importing

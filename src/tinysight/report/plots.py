@@ -7,8 +7,7 @@ design" (https://jfly.uni-koeln.de/color/), and none of them says alone what a s
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,16 +61,8 @@ def write_plots(run: Run, test: ImageSet, predictions: Predictions, *, metric: s
         metric: the history's name of what was followed beside the loss.
     """
     write_curves(run, metric=metric)
-    write_answers(run, test, predictions, confusion_of(test, predictions))
-
-
-def prepare() -> None:
-    """Imports what drawing needs, and draws once, which reads the fonts, so that what follows begins at once."""
-    from matplotlib import style
-
-    with style.context(["default", _STYLE]):
-        figure, _ = _curves_figure("Nothing")
-        figure.savefig(io.BytesIO(), format="png", dpi=DPI)
+    for draw in answers(run, test, predictions, confusion_of(test, predictions)):
+        draw()
 
 
 def confusion_of(test: ImageSet, predictions: Predictions) -> NDArray[np.int64]:
@@ -91,8 +82,10 @@ def write_curves(run: Run, *, metric: str) -> None:
         save(learning_rate_figure(rows), run.plots / "learning_rate.png")
 
 
-def write_answers(run: Run, test: ImageSet, predictions: Predictions, confusion: NDArray[np.integer]) -> None:
-    """Draws what the model says: confusion matrices and the first images with their scores.
+def answers(
+    run: Run, test: ImageSet, predictions: Predictions, confusion: NDArray[np.integer]
+) -> tuple[Callable[[], None], ...]:
+    """Functions that each draw one picture of what the model says: confusion matrices, the first images with scores.
 
     Args:
         run: whose plots folder they go into.
@@ -100,13 +93,21 @@ def write_answers(run: Run, test: ImageSet, predictions: Predictions, confusion:
         predictions: of these, in their order.
         confusion: counts, shape (classes, classes), row = true class, column = predicted class.
     """
+    names = test.class_names
+    return (
+        lambda: _draw(lambda: confusion_figure(confusion, names), run.plots / "confusion.png"),
+        lambda: _draw(
+            lambda: confusion_figure(confusion, names, normalized=True), run.plots / "confusion_normalized.png"
+        ),
+        lambda: _draw(lambda: samples_figure(test, predictions), run.plots / "samples.png"),
+    )
+
+
+def _draw(figure: Callable[[], Figure], path: Path) -> None:
     from matplotlib import style
 
-    names = test.class_names
     with style.context(["default", _STYLE]):
-        save(confusion_figure(confusion, names), run.plots / "confusion.png")
-        save(confusion_figure(confusion, names, normalized=True), run.plots / "confusion_normalized.png")
-        save(samples_figure(test, predictions), run.plots / "samples.png")
+        save(figure(), path)
 
 
 def save(figure: Figure, path: Path) -> None:

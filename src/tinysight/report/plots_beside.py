@@ -1,18 +1,17 @@
 """The plots of a run, drawn by a second process: `python -m tinysight.report.plots_beside`.
 
 Importing matplotlib and drawing takes about two seconds of one core; the conversion to ONNX, which goes on meanwhile,
-takes one core, too. So does importing TensorFlow: a process that is begun before it has matplotlib by then.
+takes one core, too.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -21,34 +20,12 @@ import numpy as np
 from tinysight.cores import num_cores
 from tinysight.evaluation.predictions import Predictions
 from tinysight.images import ImageSet
-from tinysight.report.plots import NUM_SAMPLES, confusion_of, prepare, write_answers, write_curves, write_plots
+from tinysight.report.plots import NUM_SAMPLES, answers, confusion_of, write_curves, write_plots
 from tinysight.runs import Run
 
 # Of what is not wanted any more, seconds.
 PATIENCE = 10
 Draw = Callable[[ImageSet, Predictions], None]
-_begun: ContextVar[subprocess.Popen[bytes] | None] = ContextVar("_begun", default=None)
-
-
-@contextlib.contextmanager
-def begun_early(wanted: bool) -> Iterator[None]:
-    """Within it the other process of `plots_beside` is there already; it has matplotlib and waits, with 0.1 GB.
-
-    Args:
-        wanted: whether it is worth that memory.
-    """
-    process = _start() if wanted and not _is_better_here() else None
-    token = _begun.set(process)
-    try:
-        yield
-    finally:
-        _begun.reset(token)
-        if process is not None:
-            if process.returncode is None:
-                # Nothing was asked of it.
-                process.kill()
-                process.wait()
-            _send(process.stdin, b"")
 
 
 @contextlib.contextmanager
@@ -66,14 +43,11 @@ def plots_beside(run: Run, metric: str) -> Iterator[Draw]:
         A function that is called once, with the test images and predictions of these. The plots are there when the
         context ends.
     """
-    process = _begun.get()
-    if process is None or process.poll() is not None:
-        process = None if _is_better_here() else _start()
+    process = None if _is_better_here() else _start(run, metric)
     if process is None or process.stdin is None:
         yield lambda test, predictions: write_plots(run, test, predictions, metric=metric)
         return
     sink = process.stdin
-    _send(sink, f"{json.dumps([str(run.folder.absolute()), metric])}\n".encode(), last=False)
     asked: list[tuple[ImageSet, Predictions]] = []
 
     def draw(test: ImageSet, predictions: Predictions) -> None:
@@ -99,30 +73,25 @@ def _is_better_here() -> bool:
     return "matplotlib" in sys.modules or num_cores() == 1
 
 
-def _start() -> subprocess.Popen[bytes] | None:
+def _start(run: Run, metric: str) -> subprocess.Popen[bytes] | None:
     """The other process; None where there can be none."""
     # Nothing is imported from the folder in which the command was typed.
-    words = [sys.executable, "-P", "-m", __name__]
+    words = [sys.executable, "-P", "-m", __name__, str(run.folder), metric]
     nowhere = subprocess.DEVNULL
     try:
-        # A Ctrl-C, after which a training keeps its last whole epoch, is not for this one; it ends with its input.
-        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True)
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere)
     except (OSError, TypeError, ValueError):
         # A program that has Python inside may not know where the interpreter is.
         return None
 
 
-def _send(sink: IO[bytes] | None, content: bytes, *, last: bool = True) -> None:
-    """A process that has failed by now takes nothing, which its exit status tells."""
-    if sink is None:
-        return
+def _send(sink: IO[bytes], content: bytes) -> None:
+    """Once; a process that has failed by now takes nothing, which its exit status tells."""
     with contextlib.suppress(OSError):
         if not sink.closed:
             sink.write(content)
-            sink.flush()
-    if last:
-        with contextlib.suppress(OSError):
-            sink.close()
+    with contextlib.suppress(OSError):
+        sink.close()
 
 
 def _packed(test: ImageSet, predictions: Predictions) -> bytes:
@@ -136,17 +105,11 @@ def _packed(test: ImageSet, predictions: Predictions) -> bytes:
     return content.getvalue()
 
 
-def main() -> int:
-    """Draws what the history of a run shows, then what comes from standard input; nothing where nothing comes."""
-    prepare()
-    source = sys.stdin.buffer
-    asked = source.readline()
-    if not asked:
-        return 1
-    folder, metric = json.loads(asked)
+def main(folder: str, metric: str) -> int:
+    """Draws what the history shows, then what comes from standard input; nothing where nothing comes."""
     run = Run(Path(folder))
     write_curves(run, metric=metric)
-    content = source.read()
+    content = sys.stdin.buffer.read()
     if not content:
         return 1
     with np.load(io.BytesIO(content), allow_pickle=False) as sent:
@@ -154,9 +117,30 @@ def main() -> int:
         labels = sent["labels"]
         test = ImageSet(images=sent["images"], labels=labels, class_names=class_names)
         predictions = Predictions(probabilities=sent["probabilities"], labels=labels)
-        write_answers(run, test, predictions, sent["confusion"])
-    return 0
+        confusion = sent["confusion"]
+    # Nothing else is left to be done for the run by then, so that whoever waits has cores to spare.
+    return _at_once(answers(run, test, predictions, confusion))
+
+
+def _at_once(tasks: Sequence[Callable[[], None]]) -> int:
+    """Does each task in a copy of this process, where there are such; 0, or 1 where one failed."""
+    if not hasattr(os, "fork"):
+        for task in tasks:
+            task()
+        return 0
+    copies = []
+    for task in tasks:
+        copies.append(os.fork())
+        if copies[-1] == 0:
+            status = 1
+            try:
+                task()
+                status = 0
+            finally:
+                # Whatever it raised; the copy must not go on with what is the first one's.
+                os._exit(status)
+    return max(int(os.waitpid(copy, 0)[1] != 0) for copy in copies)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
