@@ -113,6 +113,19 @@ def test_the_same_bits_again(keras_module: Any, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_weight_that_the_loss_does_not_depend_on_stays(keras_module: Any, tmp_path: Path) -> None:
+    class Spare(keras_module.layers.Layer):  # type: ignore[misc,name-defined]
+        def build(self, shape: Any) -> None:
+            self.spare = self.add_weight(shape=(2,), initializer="ones")
+
+        def call(self, images: Any) -> Any:
+            return images
+
+    layer = Spare()
+    trained(recipe_of(8), net_of(keras_module, layer), tmp_path)
+    np.testing.assert_array_equal(np.asarray(layer.spare), [1, 1])
+
+
 def test_a_size_below_one_is_refused() -> None:
     from tinysight.errors import InvalidValueError
 

@@ -42,7 +42,9 @@ def accumulate(
             loss, given = loss_of(inputs[first:end], labels[first:end])
             loss *= share
         gradients = tape.gradient(loss, weights)
-        summed = [before + gradient for before, gradient in zip(sums, gradients, strict=True)]
+        # A weight that the loss does not depend on has none.
+        pairs = zip(sums, gradients, strict=True)
+        summed = [before if gradient is None else before + gradient for before, gradient in pairs]
         return part + 1, total + loss, outputs.write(part, tf.cast(given, tf.float32)), summed
 
     outputs = tf.TensorArray(tf.float32, num_parts, infer_shape=False, element_shape=(None, None))

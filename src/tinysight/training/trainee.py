@@ -106,8 +106,8 @@ class Trainee(keras.Model):
             outputs = self.net(images, training=True)
             return self._loss(labels, outputs, None, True), outputs
 
-        size = self.micro_batch_size or pixels.shape[0]
-        return accumulate(loss_of, weights, self.prepare(pixels, training=True), labels, size)
+        assert self.micro_batch_size is not None
+        return accumulate(loss_of, weights, self.prepare(pixels, training=True), labels, self.micro_batch_size)
 
     def _weights(self, labels: Any) -> Any:
         """What each image counts: float32 (n,), from indices or one-hot rows."""
