@@ -91,6 +91,7 @@ def test_nothing_happens_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(memory.sys, "platform", "darwin")
     assert memory.release_libraries() == 0
     assert not memory.give_back_freed()
+    assert not memory.give_back_heap()
     assert memory.give_back_pool() == 0
     assert not memory.give_back_large_blocks()
 
@@ -102,10 +103,13 @@ def test_a_process_that_holds_little_is_left_as_it_is(monkeypatch: pytest.Monkey
     monkeypatch.setattr(memory, "release_libraries", lambda: done.append("libraries"))
     monkeypatch.setattr(memory, "_LITTLE", 1 << 50)
     assert not memory.give_back_freed()
+    assert not memory.give_back_heap()
     assert done == []
     monkeypatch.setattr(memory, "_LITTLE", 1)
     if memory.give_back_freed():
         assert done == ["pool", "libraries"]
+        assert memory.give_back_heap()
+        assert done == ["pool", "libraries", "libraries"]
 
 
 POOL_PROGRAM = r"""

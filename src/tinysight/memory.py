@@ -52,15 +52,36 @@ def give_back_freed() -> bool:
     Returns:
         Whether there was something to do and such a call: with glibc.
     """
-    if sys.platform == "linux" and _resident_bytes() < _LITTLE:
+    if not _holds_much():
         return False
     gc.collect()
-    trim = _c_function("malloc_trim")
-    if trim is not None:
-        trim(0)
-        give_back_pool()
-        release_libraries()
-    return trim is not None
+    give_back_pool()
+    _give_back_heap()
+    return True
+
+
+def give_back_heap() -> bool:
+    """`give_back_freed` in the middle of a training, whose next step wants TensorFlow's pool again.
+
+    With `cifar10-94`, 0.09 GB of tracing the step and optimising its graph, and 0.07 GB of an epoch's checkpoint; in a
+    twentieth of a second.
+
+    Returns:
+        As `give_back_freed`.
+    """
+    if not _holds_much():
+        return False
+    _give_back_heap()
+    return True
+
+
+def _holds_much() -> bool:
+    return _c_function("malloc_trim") is not None and _resident_bytes() >= _LITTLE
+
+
+def _give_back_heap() -> None:
+    _c_function("malloc_trim")(0)
+    release_libraries()
 
 
 def give_back_pool() -> int:

@@ -147,6 +147,11 @@ class Recipe(BaseModel):
             raise ValueError(f"metric={self.metric} has other labels than loss={self.loss}; metric=accuracy fits both")
         return self
 
+    @property
+    def num_views(self) -> int:
+        """How often an image goes through the net when the saved model predicts."""
+        return (1 + self.flip_predictions) * (3 if self.shift_predictions else 1)
+
     def replace(self, **changes: Any) -> Recipe:
         """A copy with some fields changed, checked like a new one.
 

@@ -100,6 +100,24 @@ class TestHeatMaps:
                 np.testing.assert_array_equal(np.asarray(model(images)), before)
                 assert all("call" not in vars(leaf) for leaf in net.layers)
 
+    @pytest.mark.parametrize("with_logits", [False, True])
+    def test_of_several_views_the_image_itself_is_shown(
+        self, keras_module: Any, quadrant_model: Any, with_logits: bool
+    ) -> None:
+        from tinysight.evaluation.explain import heat_maps
+        from tinysight.models.serving import serving_model
+
+        (net,) = (layer for layer in quadrant_model.layers if isinstance(layer, keras_module.Model))
+        if with_logits:
+            pixels = keras_module.Input((SIDE, SIDE, 1))
+            net = keras_module.Model(pixels, keras_module.ops.log(net(pixels)))
+        model = serving_model(net, "0..1", (SIDE, SIDE, 1), flip_predictions=True, shift_predictions=1)
+        test = quadrant_data().test
+        found = heat_maps(model, test.images, test.labels, batch_size=50)
+        # Heat of the mirror image would lie on the other side.
+        assert hits(found.maps, corners(120, seed=1)) > 0.9
+        assert found.maps.shape == (120, SIDE, SIDE)
+
     def test_a_net_without_convolution_falls_back_and_says_so(self, keras_module: Any) -> None:
         from tinysight.evaluation.explain import feature_maps, first_layer_kernels, heat_maps
 

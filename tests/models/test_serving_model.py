@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from tinysight.recipe import Scaling
+from tinysight.recipe import Scaling, make_recipe
+from tinysight.serving.model_info import ModelInfo
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 3)).astype(np.uint8)
 RANGES = {"0..1": (0.0, 1.0), "-0.5..0.5": (-0.5, 0.5), "-1..1": (-1.0, 1.0), "none": (0.0, 255.0)}
@@ -84,3 +86,46 @@ def test_views_are_averaged(keras_module: Any) -> None:
     averaged = serving_model(net, "0..1", (8, 6, 3), flip_predictions=True, shift_predictions=1)
     expected = np.mean([*views(PIXELS), *views(PIXELS[:, :, ::-1])], axis=0)
     np.testing.assert_allclose(np.asarray(averaged(PIXELS)), expected, atol=1e-6)
+
+
+def test_the_net_stands_in_the_file_once_for_all_views(keras_module: Any, tmp_path: Path) -> None:
+    import onnx
+
+    from tinysight.export.onnx import write_onnx
+    from tinysight.models.serving import serving_model
+    from tinysight.serving.predictor import Predictor
+
+    net = net_of(keras_module, None)
+    averaged = serving_model(net, "0..1", (8, 6, 3), flip_predictions=True, shift_predictions=1)
+    info = ModelInfo(
+        class_names=tuple("abcd"), image_shape=(8, 6, 3), recipe="a", created="b", version="c", num_views=6
+    )
+    path = write_onnx(averaged, tmp_path / "model.onnx", info)
+    operations = [node.op_type for node in onnx.load(path).graph.node]
+    assert sum(operations.count(kind) for kind in ("MatMul", "Gemm")) == 1
+    for count in (1, 5):
+        expected = np.asarray(averaged(PIXELS[:count]))
+        np.testing.assert_allclose(Predictor(path).predict(PIXELS[:count]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flip", "shift", "expected"), [(False, 0, 1), (True, 0, 2), (False, 1, 3), (True, 2, 6)]
+)  # fmt: skip
+def test_a_recipe_counts_its_views(keras_module: Any, flip: bool, shift: int, expected: int) -> None:
+    from tinysight.models.serving import serving_model_of
+
+    recipe = make_recipe({"flip_predictions": flip, "shift_predictions": shift})
+    assert recipe.num_views == expected
+    net = net_of(keras_module, "softmax")
+    seen: list[int] = []
+
+    class Counting(keras_module.layers.Layer):  # type: ignore[misc,name-defined]
+        def call(self, images: Any) -> Any:
+            seen.append(images.shape[0])
+            return images
+
+    counted = keras_module.Sequential([keras_module.Input((8, 6, 3)), Counting(), *net.layers])
+    model = serving_model_of(counted, recipe, (8, 6, 3))
+    seen.clear()
+    model(PIXELS)
+    assert seen == [expected * len(PIXELS)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,17 @@ class TestModelInfo:
         with pytest.raises(ModelError, match="JSON"):
             from_json(text)
 
+    def test_a_file_of_before_has_one_view(self) -> None:
+        values = json.loads(to_json(make_info()))
+        del values["num_views"]
+        assert from_json(json.dumps(values)) == make_info()
+
+    @pytest.mark.parametrize("num_views", [0, -1, 1.5, "2", None, True])
+    def test_views_are_counted(self, num_views: Any) -> None:
+        values = json.loads(to_json(make_info())) | {"num_views": num_views}
+        with pytest.raises(ModelError, match="views of an image; expected 1 or more"):
+            from_json(json.dumps(values))
+
     def test_extra_may_not_shadow_a_field(self) -> None:
         with pytest.raises(ModelError, match="'recipe'"):
             to_json(make_info(extra={"recipe": "other"}))
@@ -114,6 +126,23 @@ class TestPredict:
     def test_wrong_images(self, predictor: Predictor, images: np.ndarray) -> None:
         with pytest.raises(InvalidValueError, match=r"expected uint8 of shape \(n, 8, 8, 3\)"):
             predictor.predict(images)
+
+    @pytest.mark.parametrize(("num_views", "largest"), [(1, 32), (2, 32), (6, 10), (100, 1)])
+    def test_views_of_all_images_of_a_batch_fit_into_memory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_views: int, largest: int
+    ) -> None:
+        several = Predictor(write_model(tmp_path / "model.onnx", make_info(num_views=num_views)), num_threads=1)
+        sizes: list[int] = []
+
+        def run(session: Any, images: np.ndarray) -> np.ndarray:
+            sizes.append(len(images))
+            return before(session, images)
+
+        before = several._run
+        monkeypatch.setattr(several, "_run", run)
+        images = random_images(70)
+        np.testing.assert_allclose(several.predict(images), softmax_of(images, several.info), atol=1e-6)
+        assert (max(sizes), sum(sizes)) == (largest, 70)
 
     def test_wrong_batch_size(self, predictor: Predictor) -> None:
         with pytest.raises(InvalidValueError, match="batch size is 0"):

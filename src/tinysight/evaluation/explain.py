@@ -174,11 +174,12 @@ def _gradient_at(
         def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
             def shifted(*inputs: Any, **options: Any) -> Any:
                 output = call(*inputs, **options)
-                # A model that looks at the mirror image too calls its layers twice; the first time is the image.
+                # A model that looks at several views of an image puts them into one batch, the images themselves first.
+                # A layer that a net calls several times is explained where it is called first.
                 if outputs:
                     return output
-                outputs.append(output + ops.cast(zero, output.dtype))
-                return outputs[0]
+                outputs.append(output[: len(images)] + ops.cast(zero, output.dtype))
+                return ops.concatenate([outputs[0], output[len(images) :]], axis=0)
 
             return shifted
 

@@ -137,6 +137,7 @@ def describe(run: Run) -> ModelInfo:
         recipe=recipe.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         version=importlib.metadata.version("tinysight"),
+        num_views=recipe.num_views,
         extra={
             "run": run.name,
             "data": described["name"],

@@ -46,6 +46,7 @@ def onnx_or_keras(
         recipe=recipe.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         version=importlib.metadata.version("tinysight"),
+        num_views=recipe.num_views,
         extra={"data": data.name, "parameters": int(model.count_params())},
     )
     try:
@@ -53,7 +54,7 @@ def onnx_or_keras(
     except ModelError as error:
         say(f"{error}; predictions of this run need Keras")
         return with_keras
-    # The conversion leaves sixty times the weights.
+    # The conversion leaves many times the weights.
     give_back_freed()
     predictor = Predictor(run.onnx_model)
     checked = data.test.images[:256]

@@ -104,7 +104,6 @@ def _side_by_side(images: Any, num_maps: int, gap: int) -> Any:
     missing = num_rows * num_maps - tf.shape(images)[0]
     images = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
     zeros = tf.zeros((num_rows, height, gap, channels), images.dtype)
-    # Slices of whole images are not copied, so that only putting them together is.
-    parts = [images[place * num_rows : (place + 1) * num_rows] for place in range(num_maps)]
-    joined = tf.concat([piece for part in parts for piece in (part, zeros)], axis=2)
+    # Splits between whole images are not copied, so that only putting them together is.
+    joined = tf.concat([piece for part in tf.split(images, num_maps) for piece in (part, zeros)], axis=2)
     return tf.ensure_shape(joined, (None, height, num_maps * (width + gap), channels))

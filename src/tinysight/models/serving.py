@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
+from numpy.typing import NDArray
 
 from tinysight.recipe import Recipe, Scaling
 
@@ -74,19 +75,26 @@ def serving_model(
         net's weights.
     """
     pixels = keras.Input(input_shape, dtype="uint8", name="pixels")
-    scaled = scaling_layer(scaling)(pixels)
-    to_probabilities = (lambda outputs: outputs) if gives_probabilities(net) else layers.Softmax(name="probabilities")
-    views = [scaled]
-    if flip_predictions:
-        views.append(ops.flip(scaled, axis=2))
-    outputs = [to_probabilities(net(view)) for view in views]
-    probabilities = _average(outputs, "both_sides")
-    if shift_predictions:
-        shifted = []
-        for pixels_moved in (-shift_predictions, shift_predictions):
-            shifted += [to_probabilities(net(shift(view, pixels_moved, pixels_moved))) for view in views]
-        probabilities = _average([probabilities, _average(shifted, "shifted")], "all_views")
+    views, weights = _views(scaling_layer(scaling)(pixels), flip_predictions, shift_predictions)
+    outputs = net(views[0] if len(views) == 1 else ops.concatenate(views, axis=0))
+    probabilities = outputs if gives_probabilities(net) else layers.Softmax(name="probabilities")(outputs)
+    if len(views) > 1:
+        # The net stands in the model once: converters to other formats would hold its weights once for each view.
+        of_views = ops.reshape(probabilities, (len(views), -1, probabilities.shape[-1]))
+        probabilities = ops.sum(of_views * weights, axis=0)
     return keras.Model(pixels, probabilities, name="tinysight")
+
+
+def _views(images: Any, flip: bool, shifted_by: int) -> tuple[list[Any], NDArray[np.float32]]:
+    """The views of an image, itself first, and how much each counts: float32, shape (views, 1, 1), sum 1."""
+    views = [images, ops.flip(images, axis=2)] if flip else [images]
+    shares = [1.0] * len(views)
+    if shifted_by:
+        # Both of them together count as much as the image in its place.
+        places = (-shifted_by, shifted_by)
+        shares += [0.5] * (len(places) * len(views))
+        views += [shift(view, place, place) for place in places for view in views]
+    return views, (np.array(shares, np.float32) / sum(shares)).reshape(-1, 1, 1)
 
 
 def serving_model_of(net: keras.Model, recipe: Recipe, input_shape: tuple[int, int, int]) -> keras.Model:
@@ -98,12 +106,3 @@ def serving_model_of(net: keras.Model, recipe: Recipe, input_shape: tuple[int, i
         flip_predictions=recipe.flip_predictions,
         shift_predictions=recipe.shift_predictions,
     )
-
-
-def num_views(recipe: Recipe) -> int:
-    """How often an image goes through the net of `serving_model_of`."""
-    return (1 + recipe.flip_predictions) * (3 if recipe.shift_predictions else 1)
-
-
-def _average(outputs: list[Any], name: str) -> Any:
-    return outputs[0] if len(outputs) == 1 else layers.Average(name=name)(outputs)

@@ -51,7 +51,7 @@ def occlusion_map(predictor: Predicts, image: NDArray[np.uint8], class_index: in
     masks = _masks(height, width)
     mean = np.rint(image.mean(axis=(0, 1))).astype(np.uint8)
     covered = np.where(masks[..., np.newaxis], mean, image)
-    scores = _scores(predictor.predict(covered, batch_size=len(covered)), chosen)
+    scores = _scores(predictor.predict(covered), chosen)
     lost = np.maximum(_scores(whole, chosen) - scores, 0)
     heat = np.tensordot(lost, masks, axes=1) / masks.sum(axis=0)
     largest = heat.max()

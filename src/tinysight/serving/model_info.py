@@ -22,6 +22,7 @@ class ModelInfo:
         recipe: name of the recipe that it was trained with.
         created: when the file was written, ISO 8601.
         version: version of the package that wrote it.
+        num_views: how many versions of an image the graph averages over; each of them lies in memory.
         extra: whatever else the writer wants to travel with the model (parameters, accuracy, data), plain JSON values.
 
     Raises:
@@ -33,6 +34,7 @@ class ModelInfo:
     recipe: str
     created: str
     version: str
+    num_views: int = 1
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -43,6 +45,9 @@ class ModelInfo:
                 f"the model's metadata gives the image shape {list(self.image_shape)};"
                 " expected [height, width, channels], channels 1 or 3"
             )
+
+        if type(self.num_views) is not int or self.num_views < 1:
+            raise ModelError(f"the model's metadata gives {self.num_views!r} views of an image; expected 1 or more")
 
     @property
     def num_classes(self) -> int:
@@ -80,6 +85,8 @@ def from_json(text: str) -> ModelInfo:
         recipe=_take_text(value, "recipe"),
         created=_take_text(value, "created"),
         version=_take_text(value, "version"),
+        # Files of before have no such field.
+        num_views=value.pop("num_views", 1),
         extra=value,
     )
     return info

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tinysight.errors import TrainingStoppedError
+from tinysight.memory import give_back_heap
 from tinysight.recipe import Recipe
 from tinysight.training.checkpoints import Best, Checkpoint, write_checkpoint
 from tinysight.training.feed import Feed
@@ -181,6 +182,22 @@ class LastWholeEpoch(keras.callbacks.Callback):
         num_epochs, values = self.kept
         put_state(self.model, values)
         return num_epochs
+
+
+class GiveBack(keras.callbacks.Callback):
+    """Gives memory back that the first step and the end of an epoch leave; it stands after what writes then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun = False
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self.has_begun:
+            give_back_heap()
+        self.has_begun = True
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        give_back_heap()
 
 
 class StopOnBadLoss(keras.callbacks.Callback):

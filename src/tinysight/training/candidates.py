@@ -35,7 +35,7 @@ _SHARED = {
 _SINGLE = {**_SHARED, "group_convolutions": 1, "group_pooling": "before"}
 _DOUBLE = {**_SHARED, "group_convolutions": 2, "group_pooling": "after"}
 # Larger batches turn the kernels of wide nets less often, and do better from some hundred steps on.
-_WIDE = {**_DOUBLE, "stem_filters": 12, "label_smoothing": 0.2, "batch_size": 500}
+_WIDE = {**_DOUBLE, "stem_filters": 12, "label_smoothing": 0.2, "batch_size": 500, "micro_batch_size": 250}
 # From the smallest to the largest.
 CANDIDATES = (
     Candidate(fields={**_SINGLE, "widths": (32, 64, 128)}, cost={"float32": 1.5, "bfloat16": 1.0}),

@@ -21,6 +21,7 @@ from tinysight.training.budget import TimeBudget
 from tinysight.training.callbacks import (
     BestEpoch,
     Checkpointer,
+    GiveBack,
     HistoryWriter,
     LastWholeEpoch,
     Position,
@@ -131,7 +132,7 @@ def fit(
         _go_on(trainee, feed, resume, writer, best)
     listeners = [Position(feed), StopOnBadLoss(recipe, feed.num_steps), writer, last, *callbacks]
     # In this order: a checkpoint holds what those before it keep.
-    further = (best, Restore(resume) if resume else None, checkpointer, budget, progress)
+    further = (best, Restore(resume) if resume else None, checkpointer, budget, progress, GiveBack())
     listeners += [listener for listener in further if listener is not None]
     interrupted = False
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 # A quintic step whose slope at nothing is steep: singular values come near 1 in a few steps, though never quite to it.
@@ -94,7 +95,8 @@ def orthogonalized(matrix: Any, num_iterations: int) -> Any:
     products = ops.einsum("ri,rj->ij" if is_tall else "ir,jr->ij", matrix, matrix)
     squares = ops.trace(products)
     first, second, third = QUINTIC
-    unit = first * ops.eye(products.shape[0], dtype=matrix.dtype)
+    # Made here, as TensorFlow needs twenty operations for it.
+    unit = ops.convert_to_tensor(first * np.eye(products.shape[0], dtype=np.float32))
     gram, polynomial = products / (squares + 1e-14), 1 / (ops.sqrt(squares) + 1e-7)
     for iteration in range(num_iterations):
         factor = unit + second * gram + third * ops.matmul(gram, gram)

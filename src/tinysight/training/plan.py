@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from tinysight.images import ImageSet
 from tinysight.models.precision import resolve_precision
 from tinysight.models.registry import build_training_net
-from tinysight.models.serving import num_views
 from tinysight.recipe import Recipe
 from tinysight.training.budget import LOOKS, TimeBudget
 from tinysight.training.candidates import ANY_NET, CANDIDATES, SHIFTS, Candidate
@@ -140,7 +139,7 @@ def _with_scoring(task: _Task, plan: Plan, candidate: Candidate) -> Plan:
     net = build_training_net(plan.recipe.replace(precision="float32"), images.image_shape, images.num_classes)
     batch = np.zeros((SCORED_AT_ONCE, *images.image_shape), np.float32)
     seconds = _median_seconds(lambda: net.predict_on_batch(batch), TIMED_STEPS)
-    scoring = task.num_scored * num_views(plan.recipe) * ONNX_SHARE * seconds / SCORED_AT_ONCE
+    scoring = task.num_scored * plan.recipe.num_views * ONNX_SHARE * seconds / SCORED_AT_ONCE
     return _ending(task, plan.recipe, plan.seconds_per_step, scoring + candidate.later)
 
 
@@ -161,7 +160,7 @@ def _plan(task: _Task, recipe: Recipe, seconds: float, candidate: Candidate) -> 
     """With so many seconds a step; the forward pass is made in float32, whatever a step computes in."""
     in_float32 = seconds * candidate.cost["float32"] / candidate.cost[resolve_precision(recipe).precision]
     batch_size = min(recipe.batch_size, task.num_train)
-    scoring = task.num_scored * num_views(recipe) * FORWARD_SHARE * in_float32 / batch_size
+    scoring = task.num_scored * recipe.num_views * FORWARD_SHARE * in_float32 / batch_size
     return _ending(task, recipe, seconds, scoring + candidate.later)
 
 
