@@ -88,6 +88,48 @@ def test_every_recipe_in_every_format(keras_module: Any, tmp_path: Path, name: s
         check(model, entry.image_shape, entry.num_classes, format_name, tmp_path)
 
 
+@pytest.mark.parametrize("name", list(recipes()))
+def test_weights_go_around_the_converter_to_onnx(
+    keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whichever of a net's weights are large, its ONNX file is whole and gives the same answers."""
+    import onnx
+    from tf2onnx import optimizer
+
+    from tinysight.export import onnx_weights
+
+    recipe = recipes()[name]
+    entry = CATALOG[recipe.data]
+    model = model_of(recipe, entry.image_shape, entry.num_classes)
+    # Vectors stay: the converter folds normalisation.
+    monkeypatch.setattr(onnx_weights, "LARGE", 1 + max(np.prod(each.shape) for each in model.weights) // 4)
+    seen: list[int] = []
+    optimize = optimizer.optimize_graph
+
+    def spy(graph: Any, *words: Any, **options: Any) -> Any:
+        seen.append(len(graph.input_names))
+        return optimize(graph, *words, **options)
+
+    monkeypatch.setattr(optimizer, "optimize_graph", spy)
+    path = check(model, entry.image_shape, entry.num_classes, "onnx", tmp_path)
+    # Not the plain way, which is taken where this one fails.
+    assert seen == [1 + len(onnx_weights.large_weights(model))]
+    graph = onnx.load(path).graph
+    assert [each.name for each in graph.input] == ["pixels"]
+    assert not {each.name for each in graph.initializer} & {name for node in graph.node for name in node.output}
+
+
+def test_a_model_of_several_inputs_is_converted_too(keras_module: Any, tmp_path: Path) -> None:
+    import onnx
+
+    from tinysight.export.onnx import convert_here
+
+    layers = keras_module.layers
+    inputs = [keras_module.Input((4, 4, 1)), keras_module.Input((4, 4, 1))]
+    convert_here(keras_module.Model(inputs, layers.Add()(inputs)), tmp_path / "model.onnx")
+    assert len(onnx.load(tmp_path / "model.onnx").graph.input) == 2
+
+
 @pytest.fixture(scope="module")
 def own_code(tmp_path_factory: pytest.TempPathFactory, keras_module: Any) -> Path:
     return write_own_code(tmp_path_factory.mktemp("own-code"))

@@ -207,3 +207,19 @@ def test_labels_of_any_integers(keras_module: Any, tmp_path: Path, dtype: Any) -
         recipe_of(epochs=1), net_of(keras_module), images, images, history_path=tmp_path / "h.csv", quiet=True
     )
     assert result.epochs_completed == 1
+
+
+def test_memory_goes_back_after_the_first_step_and_after_each_checkpoint(
+    keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tinysight.training import callbacks
+    from tinysight.training import fit as module
+
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    present: list[int] = []
+    monkeypatch.setattr(module, "IMAGES_PER_EXECUTION", BATCH)
+    monkeypatch.setattr(callbacks, "give_back_heap", lambda: present.append(len([*checkpoints.glob("*.npz")])))
+    fit(recipe_of(epochs=2), net_of(keras_module), tmp_path, checkpoints=checkpoints)
+    # A parts' first step; two epochs, of which both checkpoints are kept.
+    assert present == [0, 1, 2]

@@ -80,37 +80,44 @@ def convert_here(model: Any, path: Path) -> None:
         model(zeros[0] if len(zeros) == 1 else zeros)
     try:
         with contextlib.suppress(Exception), _without_copies():
-            _export(model, path)
+            _export_alone(model, path)
             return
         _export(model, path)
     except Exception as error:
         raise ModelError(f"the model cannot be written as ONNX: {first_reason(error)}") from error
 
 
-def _export(model: Any, path: Path) -> None:
+def _export(model: Any, path: Path, **options: Any) -> None:
+    # What TensorFlow itself prints, too: whether it does depends on what was imported before it.
+    with quiet(), without_native_stderr():
+        model.export(path, format="onnx", verbose=False, **options)
+
+
+def _export_alone(model: Any, path: Path) -> None:
+    """The export of what predicts as `model` of one input, but has no layers that can be asked; see `onnx_weights`.
+
+    Keras's export asks every attribute of every layer for lookup tables, which ONNX has none of: a fourth of the time
+    that a small net's conversion takes.
+    """
     import keras
+    import onnx
+
+    from tinysight.export.onnx_weights import called_with, large_weights, put_weights
 
     class Alone(keras.Model):  # type: ignore[misc,unused-ignore]
-        """A model that has no layers to be asked.
-
-        Keras's export asks every attribute of every layer for lookup tables, which ONNX has none of: a fourth of the
-        time of a small net's conversion.
-        """
-
         def __init__(self) -> None:
             super().__init__(name=model.name)
             self.built = True
 
-        def call(self, images: Any) -> Any:
-            return model(images, training=False)
+        def call(self, inputs: Any) -> Any:
+            return called_with(model, inputs[0], weights, inputs[1:])
 
-    # What TensorFlow itself prints, too: whether it does depends on what was imported before it.
-    with quiet(), without_native_stderr():
-        if len(model.inputs) == 1:
-            signature = [keras.InputSpec(shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)]
-            Alone().export(path, format="onnx", verbose=False, input_signature=signature)
-        else:
-            model.export(path, format="onnx", verbose=False)
+    (images,), weights = model.inputs, large_weights(model)
+    signature = [keras.InputSpec(shape=each.shape, dtype=each.dtype) for each in (images, *weights)]
+    _export(Alone(), path, input_signature=[signature])
+    graph = onnx.load(path)
+    put_weights(graph, weights)
+    onnx.save(graph, path)
 
 
 @contextlib.contextmanager

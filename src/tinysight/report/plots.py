@@ -8,6 +8,7 @@ design" (https://jfly.uni-koeln.de/color/), and none of them says alone what a s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +95,12 @@ def answers(
         confusion: counts, shape (classes, classes), row = true class, column = predicted class.
     """
     names = test.class_names
-    return (
-        lambda: _draw(lambda: confusion_figure(confusion, names), run.plots / "confusion.png"),
-        lambda: _draw(
-            lambda: confusion_figure(confusion, names, normalized=True), run.plots / "confusion_normalized.png"
-        ),
-        lambda: _draw(lambda: samples_figure(test, predictions), run.plots / "samples.png"),
-    )
+    figures: dict[str, Callable[[], Figure]] = {
+        "confusion.png": partial(confusion_figure, confusion, names),
+        "confusion_normalized.png": partial(confusion_figure, confusion, names, normalized=True),
+        "samples.png": partial(samples_figure, test, predictions),
+    }
+    return tuple(partial(_draw, figure, run.plots / name) for name, figure in figures.items())
 
 
 def _draw(figure: Callable[[], Figure], path: Path) -> None:

@@ -95,7 +95,9 @@ class Trainee(keras.Model):
         weights = self.trainable_variables
         loss, outputs, gradients = self.in_parts(pixels, labels, weights)
         self._count_step(loss)
-        self._loss_tracker.update_state(loss, sample_weight=ops.shape(labels)[0])
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=ops.shape(labels)[0])
         self.optimizer.apply(gradients, weights)
         return self.compute_metrics(pixels, labels, outputs)
 
