@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -106,10 +107,11 @@ def test_a_process_that_holds_little_is_left_as_it_is(monkeypatch: pytest.Monkey
     assert not memory.give_back_heap()
     assert done == []
     monkeypatch.setattr(memory, "_LITTLE", 1)
-    if memory.give_back_freed():
-        assert done == ["pool", "libraries"]
-        assert memory.give_back_heap()
-        assert done == ["pool", "libraries", "libraries"]
+    has_call = hasattr(ctypes.CDLL(None), "malloc_trim")
+    assert memory.give_back_freed() == has_call
+    assert done == ["pool", "libraries"] * has_call
+    assert memory.give_back_heap() == has_call
+    assert done == ["pool", "libraries", "libraries"][: 3 * has_call]
 
 
 POOL_PROGRAM = r"""

@@ -24,7 +24,13 @@ CNN = ("conv 8", "pool", "conv 8", "pool", "flatten", "dense 16")
 # What the shipped recipes leave out, each where it could get lost: own layers and mirroring.
 CORNERS = {
     "maxout, sums, mirrored": {"layers": CNN, "activation": "maxout", "pooling": "sum", "flip_predictions": True},
-    "fast, mirrored": {"model": "fast", "widths": (8, 16), "stem_filters": 6, "flip_predictions": True},
+    "fast, mirrored and moved": {
+        "model": "fast",
+        "widths": (8, 16),
+        "stem_filters": 6,
+        "flip_predictions": True,
+        "shift_predictions": 1,
+    },
 }
 FORMATS = ("onnx", "litert", "saved-model", "keras")
 
@@ -42,11 +48,11 @@ def model_of(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> A
     import keras
 
     from tinysight.models.registry import build_net
-    from tinysight.models.serving import serving_model
+    from tinysight.models.serving import serving_model_of
 
     keras.utils.set_random_seed(3)
     net = build_net(recipe, shape, num_classes)
-    return serving_model(net, recipe.scaling, shape, flip_predictions=recipe.flip_predictions)
+    return serving_model_of(net, recipe, shape)
 
 
 def info_of(shape: tuple[int, int, int], num_classes: int) -> ModelInfo:
@@ -62,7 +68,7 @@ def answers(wanted: Wanted, path: Path, images: np.ndarray) -> np.ndarray:
     from tinysight.export.writers import TENSORFLOW_RUNS
 
     if wanted.format in TENSORFLOW_RUNS:
-        return TENSORFLOW_RUNS[wanted.format](path, images)
+        return TENSORFLOW_RUNS[wanted.format](path, images, 12)
     predict = open_exported(wanted, path)
     return np.concatenate([predict(images[:1]), predict(images[1:])])
 
@@ -119,6 +125,34 @@ def test_weights_go_around_the_converter_to_onnx(
     assert not {each.name for each in graph.initializer} & {name for node in graph.node for name in node.output}
 
 
+def test_weights_of_branches_are_in_the_file(
+    keras_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes of a branch read what lies outside of it."""
+    from tinysight.export import onnx_weights
+
+    layers, ops = keras_module.layers, keras_module.ops
+
+    class Branches(keras_module.Model):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.dark, self.bright = layers.Dense(3, activation="softmax"), layers.Dense(3, activation="softmax")
+
+        def build(self, shape: Any) -> None:
+            self.dark.build(shape)
+            self.bright.build(shape)
+
+        def call(self, images: Any) -> Any:
+            return ops.cond(ops.mean(images) > 100, lambda: self.bright(images), lambda: self.dark(images))
+
+    keras_module.utils.set_random_seed(3)
+    images = keras_module.Input((4, 4, 1), dtype="uint8")
+    model = keras_module.Model(images, Branches()(layers.Flatten()(layers.Rescaling(1.0)(images))))
+    monkeypatch.setattr(onnx_weights, "LARGE", 8)
+    assert len(onnx_weights.large_weights(model)) == 2
+    check(model, (4, 4, 1), 3, "onnx", tmp_path)
+
+
 def test_a_model_of_several_inputs_is_converted_too(keras_module: Any, tmp_path: Path) -> None:
     import onnx
 
@@ -170,7 +204,14 @@ def test_the_error_names_layer_and_format(
     assert "\n" not in str(failure.value)
 
 
-@pytest.mark.parametrize(("name", "format_name"), [("maxout, sums, mirrored", "onnx"), ("fast, mirrored", "litert")])
+@pytest.mark.parametrize(
+    ("name", "format_name"),
+    [
+        ("maxout, sums, mirrored", "onnx"),
+        ("fast, mirrored and moved", "onnx"),
+        ("fast, mirrored and moved", "litert"),
+    ],
+)
 def test_int8_is_smaller_and_close(keras_module: Any, tmp_path: Path, name: str, format_name: str) -> None:
     from tinysight.export.writers import write_format
 

@@ -58,6 +58,8 @@ def test_flip_predictions_averages_probabilities(keras_module: Any, activation: 
     expected = (plain.predict(PIXELS, verbose=0) + plain.predict(mirrored, verbose=0)) / 2
     np.testing.assert_allclose(both.predict(PIXELS, verbose=0), expected, atol=1e-6)
     assert both.count_params() == net.count_params()
+    assert both.outputs[0].shape == plain.outputs[0].shape
+    assert not both.outputs[0].sparse
 
 
 def test_shifts_move_images(keras_module: Any) -> None:

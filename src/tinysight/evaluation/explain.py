@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tinysight.errors import InvalidValueError
 from tinysight.evaluation.geometry import stretch
 from tinysight.evaluation.gradients import gradient
-from tinysight.evaluation.taps import feature_layers, last_feature_map, leaf_layers, replaced_call, tap
+from tinysight.evaluation.taps import feature_layers, last_feature_map, replaced_call, tap
+from tinysight.models.walk import leaf_layers
 
 HIRESCAM, INPUT_GRADIENT = "HiResCAM", "input gradient"
 _WORDS = {

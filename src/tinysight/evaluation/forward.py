@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.errors import RunError
+from tinysight.recipe import load_recipe
 from tinysight.runs import Run
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -33,9 +34,9 @@ def predictor_of(run: Run) -> Predict:
     choose_backend()
     from tinysight.models.saving import load_keras_file
 
-    model = load_keras_file(run.keras_model)
+    model, batch_size = load_keras_file(run.keras_model), 500 // load_recipe(str(run.recipe)).num_views
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(model.predict(images, batch_size=500, verbose=0), np.float32)
+        return np.asarray(model.predict(images, batch_size=batch_size, verbose=0), np.float32)
 
     return predict

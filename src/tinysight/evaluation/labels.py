@@ -214,7 +214,7 @@ def _held_out_probabilities(recipe: Recipe, train: ImageSet, held_out: NDArray[n
     with tempfile.TemporaryDirectory(prefix="tinysight-") as folder:
         fit(recipe, net, train, None, history_path=Path(folder) / "history.csv", quiet=True)
     model = serving_model_of(as_saved(net, recipe, train.image_shape, train.num_classes), recipe, train.image_shape)
-    probabilities = np.asarray(model.predict(held_out, batch_size=500, verbose=0), np.float32)
+    probabilities = np.asarray(model.predict(held_out, batch_size=500 // recipe.num_views, verbose=0), np.float32)
     # Each net leaves its graphs behind otherwise.
     keras.backend.clear_session()
     return probabilities

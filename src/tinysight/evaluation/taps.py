@@ -13,6 +13,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from tinysight.evaluation.geometry import Axes, Axis, axes_after
+from tinysight.models.walk import leaf_layers
 
 # A map with fewer cells a side says no more than "somewhere in the middle".
 SMALLEST_SIDE = 4
@@ -49,15 +50,6 @@ def replaced_call(layer: keras.Layer, wrap: Callable[[Callable[..., Any]], Calla
         yield
     finally:
         del layer.call
-
-
-def leaf_layers(model: keras.Layer) -> list[keras.Layer]:
-    """Every layer of a model that is no model itself, each once, nested ones too."""
-    found: dict[int, keras.Layer] = {}
-    for layer in model.layers:
-        inner = leaf_layers(layer) if isinstance(layer, keras.Model) and layer.layers else [layer]
-        found |= {id(leaf): leaf for leaf in inner}
-    return list(found.values())
 
 
 def tap(model: keras.Model, images: NDArray[np.uint8]) -> list[Tapped]:

@@ -38,6 +38,9 @@ def _alone(part: Any) -> keras.Model | None:
         before = part.inputs if isinstance(part, keras.Model) else part.input
         if isinstance(before, list) and len(before) == 1:
             (before,) = before
+        if any(None in tensor.shape[1:] for tensor in keras.tree.flatten(before)):
+            # Of images of any size nothing can be said, and of views in one batch neither.
+            return None
         inputs = keras.tree.map_structure(lambda tensor: keras.Input(tensor.shape[1:], dtype=tensor.dtype), before)
         # A copy: calling the layer itself once more would leave it with two inputs, of which none is "the" input.
         outputs = type(part).from_config(part.get_config())(inputs)

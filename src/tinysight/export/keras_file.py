@@ -46,7 +46,7 @@ def _is_foreign(part: Any) -> bool:
     return type(part).__module__.partition(".")[0] not in ("keras", "tinysight")
 
 
-def predict_keras(path: Path, images: NDArray[np.uint8], batch_size: int = 256) -> NDArray[np.float32]:
+def predict_keras(path: Path, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.float32]:
     """Probabilities that the file gives: uint8 (n, height, width, channels) to float32 (n, classes)."""
     model = load_keras_file(path)
     return np.asarray(model.predict(images, batch_size=batch_size, verbose=0), np.float32)

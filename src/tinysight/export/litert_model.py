@@ -53,12 +53,12 @@ class LiteRTModel:
         self._input, self._output = _only_ends(self._interpreter, path)
         self._batch_size = 0
 
-    def predict(self, images: NDArray[np.uint8], batch_size: int = 256) -> NDArray[np.float32]:
+    def predict(self, images: NDArray[np.uint8], batch_size: int | None = None) -> NDArray[np.float32]:
         """Probabilities of every class.
 
         Args:
             images: uint8, shape (n, height, width, channels), raw pixels 0..255.
-            batch_size: how many go through the model at once.
+            batch_size: how many go through the model at once; None for 256, shared by the views of an image.
 
         Returns:
             float32, shape (n, classes).
@@ -66,6 +66,7 @@ class LiteRTModel:
         Raises:
             ModelError: when the runtime cannot prepare or run the graph.
         """
+        batch_size = max(1, 256 // self.info.num_views) if batch_size is None else batch_size
         results = [self._run(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
         return np.concatenate(results) if results else np.empty((0, self.info.num_classes), np.float32)
 

@@ -75,10 +75,10 @@ def convert_here(model: Any, path: Path) -> None:
     Raises:
         ModelError: when the model has an operation that ONNX cannot express.
     """
-    if not getattr(model, "_called", False):
-        zeros = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
-        model(zeros[0] if len(zeros) == 1 else zeros)
     try:
+        if not getattr(model, "_called", False):
+            zeros = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
+            model(zeros[0] if len(zeros) == 1 else zeros)
         with contextlib.suppress(Exception), _without_copies():
             _export_alone(model, path)
             return
@@ -117,6 +117,8 @@ def _export_alone(model: Any, path: Path) -> None:
     _export(Alone(), path, input_signature=[signature])
     graph = onnx.load(path)
     put_weights(graph, weights)
+    # Whatever is wrong with it, the plain way may do better.
+    onnx.checker.check_model(graph)
     onnx.save(graph, path)
 
 

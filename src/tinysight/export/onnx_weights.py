@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
+from keras import layers
 
 from tinysight.errors import ModelError
+from tinysight.models.walk import leaf_layers
 
-# Numbers from which on a weight is large; all others are constants to the converter, which it can fold.
+# Numbers from which on a weight is large.
 LARGE = 2**18
+# Whose kernels are large weights. All other weights are constants to the converter, which folds normalisation and knows
+# recurrent layers by theirs.
+KINDS = (layers.Conv2D, layers.Dense)
 
 
 def large_weights(model: keras.Model) -> list[Any]:
-    """The variables of a model that hold so many float32 numbers, each once."""
-    found = {id(each): each for each in model.variables if each.dtype == "float32" and np.prod(each.shape) >= LARGE}
+    """The float32 kernels of a model that hold so many numbers, each once."""
+    kernels = [layer.kernel for layer in leaf_layers(model) if isinstance(layer, KINDS)]
+    found = {id(each): each for each in kernels if each.dtype == "float32" and np.prod(each.shape) >= LARGE}
     return list(found.values())
 
 
@@ -54,8 +61,16 @@ def put_weights(graph: Any, weights: list[Any]) -> None:
             graph.graph.initializer.append(numpy_helper.from_array(turned, node.output[0]))
         else:
             nodes.append(node)
-    used = {name for node in nodes for name in node.input}
-    for name in used & values.keys():
+    for name in values.keys() & set(_names(nodes)):
         graph.graph.initializer.append(numpy_helper.from_array(values[name], name))
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)
+
+
+def _names(nodes: Any) -> Iterator[str]:
+    """What nodes read; those of the branches that lie in them, too."""
+    for node in nodes:
+        yield from node.input
+        for attribute in node.attribute:
+            for branch in (attribute.g, *attribute.graphs):
+                yield from _names(branch.node)

@@ -59,7 +59,7 @@ def _operations(loaded: Any) -> set[str]:
     return {node.op for node in nodes}
 
 
-def predict_saved_model(path: Path, images: NDArray[np.uint8], batch_size: int = 256) -> NDArray[np.float32]:
+def predict_saved_model(path: Path, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.float32]:
     """Probabilities that the folder gives: uint8 (n, height, width, channels) to float32 (n, classes)."""
     import tensorflow as tf
 

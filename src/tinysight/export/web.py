@@ -72,6 +72,7 @@ def _description(info: ModelInfo, version: str) -> dict[str, object]:
         "version": version,
         "class_names": list(info.class_names),
         "image_shape": list(info.image_shape),
+        "num_views": info.num_views,
         "created": info.created,
         "package_version": info.version,
         "extra": info.extra,

@@ -100,13 +100,16 @@ def main(folder: Path) -> None:
         write_json(folder / "result.json", result | {"fatal": f"no export to {titles}: {error}"})
         return
     images, calibration = np.load(folder / "images.npy"), np.load(folder / "calibration.npy")
-    np.save(folder / "expected.npy", np.asarray(model.predict(images, batch_size=256, verbose=0), np.float32))
+    info = from_json(job.info)
+    # All views of an image go through the net at once.
+    batch_size = max(1, 256 // info.num_views)
+    np.save(folder / "expected.npy", np.asarray(model.predict(images, batch_size=batch_size, verbose=0), np.float32))
     for number, wanted in enumerate(job.wanted):
         try:
             path = output_path(folder, number, wanted)
-            write_format(model, wanted, path, from_json(job.info), calibration)
+            write_format(model, wanted, path, info, calibration)
             if wanted.format in TENSORFLOW_RUNS:
-                np.save(folder / f"came-{number}.npy", TENSORFLOW_RUNS[wanted.format](path, images))
+                np.save(folder / f"came-{number}.npy", TENSORFLOW_RUNS[wanted.format](path, images, batch_size))
         except ModelError as error:
             result["errors"][str(number)] = str(error)
     if job.is_timed:

@@ -44,8 +44,8 @@ WRITERS: dict[str, Writer] = {
     "saved-model": Writer(write=write_saved_model, convert=convert_saved_model),
     "keras": Writer(write=write_keras, convert=convert_keras),
 }
-# What only TensorFlow can run: (path, images) to probabilities.
-TENSORFLOW_RUNS: dict[str, Callable[[Path, NDArray[np.uint8]], NDArray[np.float32]]] = {
+# What only TensorFlow can run: (path, images, how many at once) to probabilities.
+TENSORFLOW_RUNS: dict[str, Callable[[Path, NDArray[np.uint8], int], NDArray[np.float32]]] = {
     "saved-model": predict_saved_model,
     "keras": predict_keras,
 }

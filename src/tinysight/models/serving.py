@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
-from numpy.typing import NDArray
 
 from tinysight.recipe import Recipe, Scaling
 
@@ -75,26 +74,25 @@ def serving_model(
         net's weights.
     """
     pixels = keras.Input(input_shape, dtype="uint8", name="pixels")
-    views, weights = _views(scaling_layer(scaling)(pixels), flip_predictions, shift_predictions)
+    views = _views(scaling_layer(scaling)(pixels), flip_predictions, shift_predictions)
     outputs = net(views[0] if len(views) == 1 else ops.concatenate(views, axis=0))
     probabilities = outputs if gives_probabilities(net) else layers.Softmax(name="probabilities")(outputs)
     if len(views) > 1:
         # The net stands in the model once: converters to other formats would hold its weights once for each view.
         of_views = ops.reshape(probabilities, (len(views), -1, probabilities.shape[-1]))
-        probabilities = ops.sum(of_views * weights, axis=0)
+        if shift_predictions:
+            in_place, shifted = ops.split(of_views, [1 + flip_predictions], axis=0)
+            probabilities = layers.Average()([ops.mean(in_place, axis=0), ops.mean(shifted, axis=0)])
+        else:
+            probabilities = ops.mean(of_views, axis=0)
     return keras.Model(pixels, probabilities, name="tinysight")
 
 
-def _views(images: Any, flip: bool, shifted_by: int) -> tuple[list[Any], NDArray[np.float32]]:
-    """The views of an image, itself first, and how much each counts: float32, shape (views, 1, 1), sum 1."""
+def _views(images: Any, flip: bool, shifted_by: int) -> list[Any]:
+    """The images in their place, themselves first, then the shifted ones."""
     views = [images, ops.flip(images, axis=2)] if flip else [images]
-    shares = [1.0] * len(views)
-    if shifted_by:
-        # Both of them together count as much as the image in its place.
-        places = (-shifted_by, shifted_by)
-        shares += [0.5] * (len(places) * len(views))
-        views += [shift(view, place, place) for place in places for view in views]
-    return views, (np.array(shares, np.float32) / sum(shares)).reshape(-1, 1, 1)
+    places = (-shifted_by, shifted_by) if shifted_by else ()
+    return views + [shift(view, place, place) for place in places for view in views]
 
 
 def serving_model_of(net: keras.Model, recipe: Recipe, input_shape: tuple[int, int, int]) -> keras.Model:

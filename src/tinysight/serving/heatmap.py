@@ -14,13 +14,15 @@ from tinysight.errors import InvalidValueError
 
 # A patch is as wide as a quarter of the image and moves by half of that: 9 x 9 places, whatever the image's size.
 PATCHES_PER_SIDE, PLACES_PER_SIDE = 4, 9
+# Images asked for together: all views of each lie in memory, and for many the predictor opens a second session.
+AT_ONCE = 27
 _TINY = float(np.finfo(np.float32).tiny)
 
 
 class Predicts(Protocol):
     """Whatever gives probabilities for raw pixels: `tinysight.serving.predictor.Predictor`."""
 
-    def predict(self, images: NDArray[np.uint8], batch_size: int = ...) -> NDArray[np.float32]: ...
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
 
 def occlusion_map(predictor: Predicts, image: NDArray[np.uint8], class_index: int | None = None) -> NDArray[np.float32]:
@@ -31,7 +33,7 @@ def occlusion_map(predictor: Predicts, image: NDArray[np.uint8], class_index: in
     loses against the mean of all logits.
 
     Args:
-        predictor: gives probabilities; asked twice, once for the image and once for all covered ones.
+        predictor: gives probabilities; asked for the image, then for `AT_ONCE` covered ones at a time.
         image: uint8, shape (height, width, channels), raw pixels as the model takes them.
         class_index: the class; None for the predicted one.
 
@@ -51,7 +53,9 @@ def occlusion_map(predictor: Predicts, image: NDArray[np.uint8], class_index: in
     masks = _masks(height, width)
     mean = np.rint(image.mean(axis=(0, 1))).astype(np.uint8)
     covered = np.where(masks[..., np.newaxis], mean, image)
-    scores = _scores(predictor.predict(covered), chosen)
+    starts = range(0, len(covered), AT_ONCE)
+    parts = [predictor.predict(covered[start : start + AT_ONCE]) for start in starts]
+    scores = _scores(np.concatenate(parts), chosen)
     lost = np.maximum(_scores(whole, chosen) - scores, 0)
     heat = np.tensordot(lost, masks, axes=1) / masks.sum(axis=0)
     largest = heat.max()

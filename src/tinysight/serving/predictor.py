@@ -34,6 +34,7 @@ class Predictor:
     Attributes:
         path: where the file lies.
         info: what the file says about itself.
+        images_at_once: 32 images, or fewer of a model that averages over many views of an image.
 
     Raises:
         ModelError: when the file is missing, is no ONNX, has no metadata, or its graph does not fit its metadata.
@@ -44,6 +45,7 @@ class Predictor:
         self._session = _open_session(self.path, num_threads)
         self._one_thread: Any = None
         self.info = _read_info(self._session, self.path)
+        self.images_at_once = max(1, min(32, VIEWS_AT_ONCE // self.info.num_views))
         self._input_name = _check_input(self._session, self.info, self.path)
         self._output_name = _check_output(self._session, self.info, self.path)
 
@@ -52,8 +54,7 @@ class Predictor:
 
         Args:
             images: uint8, shape (n, height, width, channels) as in `info.image_shape`, raw pixels 0..255.
-            batch_size: how many go through the model at once; None for 32, or less for a model that averages over many
-                views of an image.
+            batch_size: how many go through the model at once; None for `images_at_once`.
 
         Returns:
             float32, shape (n, classes); each row sums to 1.
@@ -62,7 +63,7 @@ class Predictor:
             InvalidValueError: when `images` is of another type or shape, or `batch_size` is below 1.
             ModelError: when the model gives something else than one finite score per class.
         """
-        batch_size = max(1, min(32, VIEWS_AT_ONCE // self.info.num_views)) if batch_size is None else batch_size
+        batch_size = self.images_at_once if batch_size is None else batch_size
         self._check_images(images, batch_size)
         result = np.empty((len(images), self.info.num_classes), np.float32)
         starts = range(0, len(images), batch_size)

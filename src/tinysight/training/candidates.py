@@ -30,7 +30,7 @@ _SHARED = {
     "stem_kernel": 2, "stem_strides": 1, "stem_padding": "valid", "stem_filters": 8,
     # Which takes smoothed labels.
     "loss": "categorical_crossentropy", "label_smoothing": 0.1,
-    "precision": "auto", "batch_size": 200,
+    "precision": "auto", "batch_size": 200, "micro_batch_size": None,
 }  # fmt: skip
 _SINGLE = {**_SHARED, "group_convolutions": 1, "group_pooling": "before"}
 _DOUBLE = {**_SHARED, "group_convolutions": 2, "group_pooling": "after"}

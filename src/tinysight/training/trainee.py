@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,7 +43,10 @@ class Trainee(keras.Model):
         self.train_function: Any
         self.scaling = scaling_layer(recipe.scaling)
         self.augment = Augment.from_recipe(recipe)
-        self.micro_batch_size = recipe.micro_batch_size if keras.backend.backend() == "tensorflow" else None
+        has_parts = (
+            keras.backend.backend() == "tensorflow" and (recipe.micro_batch_size or math.inf) < recipe.batch_size
+        )
+        self.micro_batch_size = recipe.micro_batch_size if has_parts else None
         # The first step whose loss was not finite, counted from 0; -1 while there was none. A variable, because steps
         # are executed many at a time and the callback sees only the last of them. The steps are counted here, too:
         # on JAX a loss cannot see the optimizer's count.
@@ -95,9 +99,8 @@ class Trainee(keras.Model):
         weights = self.trainable_variables
         loss, outputs, gradients = self.in_parts(pixels, labels, weights)
         self._count_step(loss)
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss, sample_weight=ops.shape(labels)[0])
+        tracker = next(metric for metric in self.metrics if metric.name == "loss")
+        tracker.update_state(loss, sample_weight=ops.shape(labels)[0])
         self.optimizer.apply(gradients, weights)
         return self.compute_metrics(pixels, labels, outputs)
 

@@ -25,7 +25,7 @@ worker.addEventListener("error", (event) => {
   waiting.clear();
 });
 
-/** What the model is: {model, version, class_names, image_shape, extra}. */
+/** What the model is: {model, version, class_names, image_shape, num_views, extra}. */
 export async function open() {
   description ??= await ask("open");
   return description;

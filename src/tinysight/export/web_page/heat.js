@@ -4,21 +4,22 @@
 const PATCHES_PER_SIDE = 4;
 const PLACES_PER_SIDE = 9;
 const TINY = 2 ** -126;
-// Values of all the inputs that go through the model at once: memory is dear in a browser.
+// Values of all the views of inputs that go through the model at once: memory is dear in a browser.
 const MAX_VALUES = 500_000;
 
 /**
  * @param {Uint8Array} input one picture as the model takes it.
  * @param {[number, number, number]} shape of it.
  * @param {number} index the class.
+ * @param {number} numViews how many views of a picture the model averages over.
  * @param {(inputs: Uint8Array, num: number) => Promise<Float32Array>} run gives probabilities.
  * @returns {Promise<Float32Array>} height * width values, 0..1.
  */
-export async function heatOf(input, shape, index, run) {
+export async function heatOf(input, shape, index, numViews, run) {
   const [height, width] = shape;
   const patches = bands(height).flatMap((down) => bands(width).map((across) => ({ down, across })));
   const before = evidence(await run(input, 1), 1, index)[0];
-  const after = await evidenceUnder(patches, input, shape, index, run);
+  const after = await evidenceUnder(patches, input, shape, index, numViews, run);
   const sums = new Float64Array(height * width);
   const counts = new Uint8Array(height * width);
   patches.forEach((patch, number) => {
@@ -33,9 +34,9 @@ export async function heatOf(input, shape, index, run) {
   return Float32Array.from(heat, (value) => (largest > 0 ? value / largest : value));
 }
 
-async function evidenceUnder(patches, input, [height, width, channels], index, run) {
+async function evidenceUnder(patches, input, [height, width, channels], index, numViews, run) {
   const mean = meanColour(input, channels);
-  const atOnce = Math.max(1, Math.floor(MAX_VALUES / input.length));
+  const atOnce = Math.max(1, Math.floor(MAX_VALUES / (input.length * numViews)));
   const found = [];
   for (let start = 0; start < patches.length; start += atOnce) {
     const some = patches.slice(start, start + atOnce);

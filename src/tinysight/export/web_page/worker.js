@@ -34,7 +34,8 @@ async function scores(input) {
 }
 
 async function heat({ input, index }) {
-  return await heatOf(input, (await model()).description.image_shape, index, run);
+  const { image_shape, num_views } = (await model()).description;
+  return await heatOf(input, image_shape, index, num_views, run);
 }
 
 /** Probabilities of n inputs in a row: Float32Array of n * classes. */
