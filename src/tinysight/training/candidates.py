@@ -30,12 +30,12 @@ _SHARED = {
     "stem_kernel": 2, "stem_strides": 1, "stem_padding": "valid", "stem_filters": 8,
     # Which takes smoothed labels.
     "loss": "categorical_crossentropy", "label_smoothing": 0.1,
-    "precision": "auto", "batch_size": 200, "micro_batch_size": None,
+    "precision": "auto", "batch_size": 200,
 }  # fmt: skip
 _SINGLE = {**_SHARED, "group_convolutions": 1, "group_pooling": "before"}
 _DOUBLE = {**_SHARED, "group_convolutions": 2, "group_pooling": "after"}
 # Larger batches turn the kernels of wide nets less often, and do better from some hundred steps on.
-_WIDE = {**_DOUBLE, "stem_filters": 12, "label_smoothing": 0.2, "batch_size": 500, "micro_batch_size": 250}
+_WIDE = {**_DOUBLE, "stem_filters": 12, "label_smoothing": 0.2, "batch_size": 500}
 # From the smallest to the largest.
 CANDIDATES = (
     Candidate(fields={**_SINGLE, "widths": (32, 64, 128)}, cost={"float32": 1.5, "bfloat16": 1.0}),
