@@ -97,7 +97,9 @@ class Feed:
         mirrored, rows = order >= len(self.images), order % len(self.images)
         pixels = self.images.images[rows]
         if self.alternate:
-            pixels[mirrored] = pixels[mirrored, :, ::-1]
+            # Pixel by pixel, in less than half of the time that value by value would take.
+            whole = pixels.view(f"V{pixels.shape[3]}")[..., 0]
+            whole[mirrored] = whole[mirrored][:, :, ::-1]
         labels = self.images.labels[rows]
         return pixels, np.eye(self.images.num_classes, dtype=np.float32)[labels] if self.one_hot else labels
 
@@ -109,32 +111,44 @@ class Feed:
 def _tf_dataset(feed: Feed) -> Any:
     import tensorflow as tf
 
-    block = feed.batch_size * max(1, BLOCK_IMAGES // feed.batch_size)
+    size = feed.batch_size
     label_type = tf.float32 if feed.one_hot else tf.int32
+    image_shape, label_shape = feed.images.image_shape, [feed.images.num_classes] if feed.one_hot else []
 
     # Rewriting these, which have no branches, for a graph would take a tenth of a second.
     as_it_is = tf.autograph.experimental.do_not_convert
 
-    @as_it_is
-    def order(_: Any) -> Any:
+    def order() -> tuple[Any, Any]:
+        """That of the whole batches, a row each, and of what is left."""
         indices = tf.numpy_function(feed.order, [], tf.int64, stateful=True)
-        indices.set_shape([None])
-        return tf.data.Dataset.from_tensor_slices(indices)
+        num_whole = tf.size(indices) // size * size
+        return tf.reshape(indices[:num_whole], [-1, size]), tf.reshape(indices[num_whole:], [-1])
 
     @as_it_is
+    def whole(_: Any) -> Any:
+        return tf.data.Dataset.from_tensor_slices(order()[0])
+
+    @as_it_is
+    def left(_: Any) -> Any:
+        return tf.data.Dataset.from_tensor_slices(order()[1])
+
     def look_up(indices: Any) -> Any:
         pixels, labels = tf.numpy_function(feed.look_up, [indices], (tf.uint8, label_type), stateful=False)
-        pixels.set_shape([None, *feed.images.image_shape])
-        labels.set_shape([None, feed.images.num_classes] if feed.one_hot else [None])
+        pixels.set_shape([None, *image_shape])
+        labels.set_shape([None, *label_shape])
         return pixels, labels
 
     @as_it_is
-    def cut(pixels: Any, labels: Any) -> Any:
-        size = feed.batch_size
-        starts = tf.data.Dataset.range(0, tf.shape(pixels, tf.int64)[0], size)
-        return starts.map(lambda start: (pixels[start : start + size], labels[start : start + size]))
+    def batches(rows: Any) -> Any:
+        pixels, labels = look_up(tf.reshape(rows, [-1]))
+        return tf.reshape(pixels, [-1, size, *image_shape]), tf.reshape(labels, [-1, size, *label_shape])
 
-    dataset = tf.data.Dataset.range(1).flat_map(order).batch(block).map(look_up).prefetch(2).flat_map(cut)
+    # A block of batches is parted by one operation. A function that cuts batch after batch, and batches whose size
+    # is not known to the compiled step, each take some hundredths of a small net's time.
+    rows = tf.data.Dataset.range(1).flat_map(whole).batch(max(1, BLOCK_IMAGES // size))
+    dataset = rows.map(batches).prefetch(2).unbatch()
+    if feed.num_images % size:
+        dataset = dataset.concatenate(tf.data.Dataset.range(1).flat_map(left).batch(size).map(as_it_is(look_up)))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(feed.num_steps_left))
     options = tf.data.Options()
     options.deterministic = True
