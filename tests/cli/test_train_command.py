@@ -120,7 +120,10 @@ class TestTrains:
         assert Run(run).is_finished
         assert f"run           {run.relative_to(offline)}" in out
         assert out.startswith("test accuracy ")
-        assert "test image 0: " in out
+        # The test images are sorted by class, a hundred of each.
+        shown = [line for line in out.splitlines() if line.startswith("test image ")]
+        assert [line.split(": ")[0].removeprefix("test image ") for line in shown] == ["0", "333", "666"]
+        assert [line[-1] for line in shown] == ["0", "3", "6"]
 
     def test_quiet(self, command: Command) -> None:
         words = ("train", "mnist-softmax", "--set", "data=mnist-5k", "--epochs", "1", "--out", "new/run", "--quiet")

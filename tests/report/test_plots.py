@@ -8,7 +8,7 @@ from tinysight.evaluation.predictions import Predictions
 from tinysight.files import write_json
 from tinysight.images import ImageSet
 from tinysight.report.labels import PlotFont, shorten
-from tinysight.report.plots import accuracy_figure, confusion_figure, loss_figure, write_plots
+from tinysight.report.plots import accuracy_figure, confusion_figure, loss_figure, samples_of, write_plots
 from tinysight.runs import Run
 from tinysight.training.history import write_history
 
@@ -137,3 +137,15 @@ def test_names_that_no_font_has_become_numbers():
     assert font.drawable("Grüße", 0) == "Grüße"
     assert font.drawable("\U0010fffd", 3) == "class 3"
     assert font.drawable(" \n", 4) == "class 4"
+
+
+def test_samples_are_of_all_classes_where_a_split_is_sorted_by_class():
+    labels = np.repeat(np.arange(10, dtype=np.int32), 100)
+    images = np.repeat(labels.astype(np.uint8), 64).reshape(1000, 8, 8, 1)
+    test = ImageSet(images=images, labels=labels, class_names=tuple("0123456789"))
+    shown, said = samples_of(test, Predictions(probabilities=np.eye(10, dtype=np.float32)[labels], labels=labels))
+    assert len(shown) == 15
+    assert set(shown.labels) == set(range(10))
+    assert (shown.images[:, 0, 0, 0] == shown.labels).all()
+    assert (said.labels == shown.labels).all()
+    assert (said.probabilities.argmax(axis=1) == shown.labels).all()

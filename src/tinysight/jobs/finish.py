@@ -7,7 +7,7 @@ from typing import Any
 from tinysight.data.validation import TrainingSplit
 from tinysight.evaluation.predictions import Predictions, write_predictions
 from tinysight.files import write_json
-from tinysight.images import DataSet
+from tinysight.images import DataSet, spread_evenly
 from tinysight.jobs.settings import Settings
 from tinysight.memory import give_back_freed
 from tinysight.metrics.summary import Summary
@@ -103,15 +103,13 @@ def _summary(
 
 
 def _samples(predictions: Predictions, class_names: tuple[str, ...], count: int = 3) -> list[dict[str, Any]]:
-    """What the model says about the first test images."""
+    """What the model says about a few test images, spread over the split."""
     return [
         {
             "image": index,
-            "predicted": class_names[int(row.argmax())],
-            "score": float(row.max()),
-            "true": class_names[label],
+            "predicted": class_names[int(predictions.probabilities[index].argmax())],
+            "score": float(predictions.probabilities[index].max()),
+            "true": class_names[predictions.labels[index]],
         }
-        for index, (row, label) in enumerate(
-            zip(predictions.probabilities[:count], predictions.labels[:count], strict=True)
-        )
+        for index in spread_evenly(len(predictions.labels), count).tolist()
     ]

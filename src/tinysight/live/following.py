@@ -11,6 +11,7 @@ import numpy as np
 from tinysight.data.validation import TrainingSplit
 from tinysight.errors import TinysightError
 from tinysight.files import read_json
+from tinysight.images import spread_evenly
 from tinysight.live.record import Record
 from tinysight.live.server import LiveServer
 from tinysight.recipe import Recipe
@@ -92,7 +93,7 @@ def _samples(split: TrainingSplit) -> tuple[Any, Any]:
     images, places = split.images, split.train_indices
     if split.validation is not None:
         images, places = split.validation, np.arange(len(split.validation))
-    chosen = places[np.linspace(0, len(places) - 1, min(NUM_SAMPLES, len(places))).astype(np.int64)]
+    chosen = places[spread_evenly(len(places), NUM_SAMPLES)]
     return images.take(chosen), chosen
 
 

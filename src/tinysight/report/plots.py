@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tinysight.evaluation.predictions import Predictions
 from tinysight.files import atomic_path, read_json
-from tinysight.images import ImageSet
+from tinysight.images import ImageSet, spread_evenly
 from tinysight.metrics.counts import confusion_matrix, normalized_by_true, predicted_classes
 from tinysight.report.labels import PlotFont, shorten, text_width
 from tinysight.runs import Run
@@ -62,13 +62,20 @@ def write_plots(run: Run, test: ImageSet, predictions: Predictions, *, metric: s
         metric: the history's name of what was followed beside the loss.
     """
     write_curves(run, metric=metric)
-    for draw in answers(run, test, predictions, confusion_of(test, predictions)):
+    for draw in answers(run, *samples_of(test, predictions), confusion_of(test, predictions)):
         draw()
 
 
 def confusion_of(test: ImageSet, predictions: Predictions) -> NDArray[np.int64]:
     """Counts, shape (classes, classes), row = true class, column = predicted class."""
     return confusion_matrix(predictions.labels, predicted_classes(predictions.probabilities), test.num_classes)
+
+
+def samples_of(test: ImageSet, predictions: Predictions) -> tuple[ImageSet, Predictions]:
+    """The few images that are shown, spread over the split, and what the model said of them."""
+    shown = spread_evenly(len(test), NUM_SAMPLES)
+    said = Predictions(probabilities=predictions.probabilities[shown], labels=predictions.labels[shown])
+    return test.take(shown), said
 
 
 def write_curves(run: Run, *, metric: str) -> None:
@@ -84,21 +91,21 @@ def write_curves(run: Run, *, metric: str) -> None:
 
 
 def answers(
-    run: Run, test: ImageSet, predictions: Predictions, confusion: NDArray[np.integer]
+    run: Run, images: ImageSet, predictions: Predictions, confusion: NDArray[np.integer]
 ) -> tuple[Callable[[], None], ...]:
-    """Functions that each draw one picture of what the model says: confusion matrices, the first images with scores.
+    """Functions that each draw one picture of what the model says: confusion matrices, a few images with scores.
 
     Args:
         run: whose plots folder they go into.
-        test: the first test images, or all of them.
+        images: those that are shown.
         predictions: of these, in their order.
         confusion: counts, shape (classes, classes), row = true class, column = predicted class.
     """
-    names = test.class_names
+    names = images.class_names
     figures: dict[str, Callable[[], Figure]] = {
         "confusion.png": partial(confusion_figure, confusion, names),
         "confusion_normalized.png": partial(confusion_figure, confusion, names, normalized=True),
-        "samples.png": partial(samples_figure, test, predictions),
+        "samples.png": partial(samples_figure, images, predictions),
     }
     return tuple(partial(_draw, figure, run.plots / name) for name, figure in figures.items())
 
@@ -283,8 +290,8 @@ def _name_classes(axes: Axes, names: Sequence[str], size: float, font: PlotFont,
     axes.set_ylabel("true class", labelpad=72 * (margin - 0.45))
 
 
-def samples_figure(images: ImageSet, predictions: Predictions, num_samples: int = NUM_SAMPLES) -> Figure:
-    """The first images with what the model said: class, score, true class, and a bar for the score of every class.
+def samples_figure(images: ImageSet, predictions: Predictions) -> Figure:
+    """Images with what the model said: class, score, true class, and a bar for the score of every class.
 
     In the manner of https://www.tensorflow.org/tutorials/keras/classification; right ones carry a tick and are blue,
     wrong ones a cross and are orange, with the true class in blue among the bars.
@@ -292,11 +299,10 @@ def samples_figure(images: ImageSet, predictions: Predictions, num_samples: int 
     Args:
         images: those that were predicted, in the same order.
         predictions: probabilities of shape (n, classes) and labels.
-        num_samples: how many at most.
     """
     from matplotlib.figure import Figure
 
-    num_shown = min(num_samples, len(images))
+    num_shown = len(images)
     num_rows = max(1, -(-num_shown // SAMPLE_COLUMNS))
     figure = Figure(figsize=(10, 0.5 + 2.15 * num_rows))
     # One pair of axes for all: thirty would take five times as long to draw.

@@ -20,7 +20,7 @@ import numpy as np
 from tinysight.cores import num_cores
 from tinysight.evaluation.predictions import Predictions
 from tinysight.images import ImageSet
-from tinysight.report.plots import NUM_SAMPLES, answers, confusion_of, write_curves, write_plots
+from tinysight.report.plots import answers, confusion_of, samples_of, write_curves, write_plots
 from tinysight.runs import Run
 
 # Of what is not wanted any more, seconds.
@@ -97,10 +97,10 @@ def _send(sink: IO[bytes], content: bytes) -> None:
 def _packed(test: ImageSet, predictions: Predictions) -> bytes:
     """What the plots show of these, as a NumPy archive."""
     content = io.BytesIO()
+    shown, said = samples_of(test, predictions)
     np.savez(
-        content, images=np.asarray(test.images[:NUM_SAMPLES]), labels=predictions.labels[:NUM_SAMPLES],
-        probabilities=predictions.probabilities[:NUM_SAMPLES], class_names=np.array(test.class_names),
-        confusion=confusion_of(test, predictions),
+        content, images=np.asarray(shown.images), labels=said.labels, probabilities=said.probabilities,
+        class_names=np.array(test.class_names), confusion=confusion_of(test, predictions),
     )  # fmt: skip
     return content.getvalue()
 
@@ -115,11 +115,11 @@ def main(folder: str, metric: str) -> int:
     with np.load(io.BytesIO(content), allow_pickle=False) as sent:
         class_names = tuple(map(str, sent["class_names"]))
         labels = sent["labels"]
-        test = ImageSet(images=sent["images"], labels=labels, class_names=class_names)
-        predictions = Predictions(probabilities=sent["probabilities"], labels=labels)
+        shown = ImageSet(images=sent["images"], labels=labels, class_names=class_names)
+        said = Predictions(probabilities=sent["probabilities"], labels=labels)
         confusion = sent["confusion"]
     # Nothing else is left to be done for the run by then, so that whoever waits has cores to spare.
-    return _at_once(answers(run, test, predictions, confusion))
+    return _at_once(answers(run, shown, said, confusion))
 
 
 def _at_once(tasks: Sequence[Callable[[], None]]) -> int:

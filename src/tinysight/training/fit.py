@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.errors import TrainingInterruptedError
-from tinysight.images import ImageSet
+from tinysight.images import ImageSet, spread_evenly
 from tinysight.models import fast
 from tinysight.models.serving import SCALINGS
 from tinysight.recipe import Recipe
@@ -236,10 +236,7 @@ def _parts(num_steps: int, steps_per_epoch: int, resume: Checkpoint | None) -> l
 
 def adapt_to(net: keras.Model, recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None = None) -> None:
     """Fills what a net takes from its training images before it learns: a whitening first layer."""
-    # Evenly spread, as some data sets are sorted by class.
-    num_images = len(images) if rows is None else len(rows)
-    num_chosen = min(num_images, ADAPT_IMAGES)
-    chosen = np.arange(num_chosen) * num_images // num_chosen
+    chosen = spread_evenly(len(images) if rows is None else len(rows), ADAPT_IMAGES)
     fast.adapt(net, images.images[chosen if rows is None else rows[chosen]], *SCALINGS[recipe.scaling])
 
 
