@@ -94,6 +94,32 @@ def test_alternating_mirrors_each_image_in_every_second_epoch() -> None:
         np.testing.assert_array_equal(before, ~after)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_mirror_image_has_the_colours_of_its_image(channels: int) -> None:
+    from tinysight.images import ImageSet
+    from tinysight.training.feed import Feed
+
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 6, 5, channels)).astype(np.uint8)
+    images = ImageSet(images=pixels, labels=np.zeros(20, np.int32), class_names=("only",))
+    feed = Feed(images, batch_size=20, seed=None, one_hot=False, alternate=True)
+    before = pixels.copy()
+    seen, _ = feed.look_up(feed.order())
+    np.testing.assert_array_equal(seen[::2], pixels[::2])
+    np.testing.assert_array_equal(seen[1::2], pixels[1::2, :, ::-1])
+    np.testing.assert_array_equal(pixels, before)
+
+
+@pytest.mark.parametrize(("batch_size", "size_of_all"), [(BATCH, None), (10, 10), (COUNT, COUNT)])
+def test_where_batches_are_of_one_size_the_compiled_step_knows_it(batch_size: int, size_of_all: int | None) -> None:
+    feed = make_feed(batch_size=batch_size, one_hot=True)
+    pixels, labels = feed.for_backend().element_spec
+    assert (pixels.shape.as_list(), labels.shape.as_list()) == ([size_of_all, 8, 8, 1], [size_of_all, 3])
+    (batches,) = epochs_of(feed, 1)
+    assert len(batches) == feed.num_steps
+    numbers = identify(np.concatenate([pixels for pixels, _ in batches]))[0]
+    assert list(numbers) == list(feed.order())
+
+
 def test_rows_choose_images() -> None:
     rows = np.array([5, 50, 99, 7], np.int64)
     for alternate in (False, True):
