@@ -75,20 +75,6 @@ class ImageSet:
         return replace(self, images=self.images[indices], labels=self.labels[indices], sources=sources)
 
 
-def spread_evenly(num_images: int, count: int) -> NDArray[np.int64]:
-    """Positions of a few among many at even distances, as many data sets are sorted by class.
-
-    Args:
-        num_images: how many there are.
-        count: how many are wanted.
-
-    Returns:
-        int64, rising from 0, shape (count,), or all positions where there are not so many.
-    """
-    chosen = min(count, num_images)
-    return np.arange(chosen) * num_images // max(1, chosen)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataSet:
     """A named data set with its splits.
@@ -114,3 +100,17 @@ class DataSet:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         return self.train.image_shape
+
+
+def spread_evenly(num_images: int, count: int) -> NDArray[np.int64]:
+    """Positions of a few among many at even distances, as many data sets are sorted by class.
+
+    Args:
+        num_images: how many there are.
+        count: how many are wanted.
+
+    Returns:
+        int64, rising from 0, shape (count,), or all positions where there are not so many.
+    """
+    chosen = min(count, num_images)
+    return np.arange(chosen) * num_images // max(1, chosen)
