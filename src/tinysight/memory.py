@@ -110,6 +110,24 @@ def give_back_pool() -> int:
     return released
 
 
+def reserve_pool(num_bytes: int) -> bool:
+    """Has TensorFlow's pool grow by `num_bytes` in one piece, before there is much in it.
+
+    By itself it grows by ever larger pieces, and what is free in one does not go together with what is free in another.
+    Only addresses are reserved: pages come as they are used.
+
+    Returns:
+        Whether this process has imported TensorFlow and it could.
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        return False
+    with tensorflow.device("CPU:0"), contextlib.suppress(tensorflow.errors.ResourceExhaustedError):
+        tensorflow.raw_ops.Empty(shape=[num_bytes], dtype=tensorflow.uint8, init=False)
+        return True
+    return False
+
+
 def _take_pages(start: int, end: int) -> int:
     """Takes the pages of an address range out of this process's memory; bytes of the range, or 0 where it cannot."""
     madvise: Any = _c_function("madvise")

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from tinysight.errors import InvalidValueError
 from tinysight.models.fused import FusedBatchNormalization
+from tinysight.models.in_parts import InParts, count_parts
 from tinysight.models.packed import PackedConv2D
+from tinysight.models.walk import leaf_layers
 from tinysight.recipe import Recipe
 
 WHITENING = "whitening"
@@ -42,7 +44,7 @@ def build_fast(
     """
     images = keras.Input(input_shape, name="images")
     num_filters = min(recipe.stem_filters, recipe.stem_kernel**2 * input_shape[2])
-    outputs = layers.Conv2D(
+    whitening = layers.Conv2D(
         2 * num_filters,
         recipe.stem_kernel,
         strides=recipe.stem_strides,
@@ -50,10 +52,11 @@ def build_fast(
         use_bias=False,
         trainable=False,
         name=WHITENING,
-    )(images)
-    outputs = layers.ReLU()(outputs)
+    )
+    before, outputs = [whitening, layers.ReLU()], images
     for width in recipe.widths:
-        outputs = _group(outputs, width, recipe, training)
+        outputs = _group(outputs, width, recipe, training, before)
+        before = []
     outputs = layers.GlobalMaxPooling2D()(outputs)
     # Logits are float32 whatever the layers before them compute in.
     initializer = _small_head if training else "he_uniform"
@@ -62,26 +65,55 @@ def build_fast(
     return keras.Model(images, scaled, name="fast")
 
 
-def _group(inputs: Any, width: int, recipe: Recipe, training: bool) -> Any:
-    if min(inputs.shape[1:3]) < 2:
+def _group(inputs: Any, width: int, recipe: Recipe, training: bool, before: list[keras.Layer]) -> Any:
+    """A group of layers, after those of `before`, whose weights are not trained."""
+    shape = _shape_after(before, inputs.shape)
+    if min(shape[1:3]) < 2:
         raise InvalidValueError(
             f"{len(recipe.widths)} widths shrink the image to nothing; use fewer, stem_strides=1 or larger images"
         )
     convolution = PackedConv2D if training else layers.Conv2D
     normalization = FusedBatchNormalization if training else layers.BatchNormalization
     initializer = _identity_leaning if training else "he_uniform"
-    pools_first = recipe.group_pooling == "before"
-    outputs = layers.MaxPooling2D()(inputs) if pools_first else inputs
+
+    def convolve() -> keras.Layer:
+        return convolution(width, 3, padding="same", use_bias=False, kernel_initializer=initializer)
+
+    if recipe.group_pooling == "before":
+        outputs = _apply([*before, layers.MaxPooling2D(), convolve()], inputs)
+    else:
+        first = [*before, convolve(), layers.MaxPooling2D()]
+        num_parts = count_parts(_images_at_once(recipe), (*shape[1:3], width), _bytes_per_value()) if training else 1
+        outputs = _apply(first if num_parts == 1 else [InParts(first, num_parts)], inputs)
     for place in range(recipe.group_convolutions):
-        before = outputs
-        outputs = convolution(width, 3, padding="same", use_bias=False, kernel_initializer=initializer)(outputs)
-        if place == 0 and not pools_first:
-            outputs = layers.MaxPooling2D()(outputs)
+        entry = outputs
+        if place > 0:
+            outputs = convolve()(outputs)
         outputs = normalization(momentum=recipe.batchnorm_momentum, epsilon=1e-5, scale=False)(outputs)
         if recipe.residual and place > 0 and place == recipe.group_convolutions - 1:
-            outputs = layers.Add()([outputs, before])
+            outputs = layers.Add()([outputs, entry])
         outputs = layers.ReLU()(outputs)
     return outputs
+
+
+def _apply(chain: list[keras.Layer], inputs: Any) -> Any:
+    for layer in chain:
+        inputs = layer(inputs)
+    return inputs
+
+
+def _shape_after(chain: list[keras.Layer], shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    for layer in chain:
+        shape = layer.compute_output_shape(shape)
+    return shape
+
+
+def _images_at_once(recipe: Recipe) -> int:
+    return min(recipe.batch_size, recipe.micro_batch_size or recipe.batch_size)
+
+
+def _bytes_per_value() -> int:
+    return 2 if keras.config.dtype_policy().compute_dtype == "bfloat16" else 4
 
 
 def _identity_leaning(shape: tuple[int, ...], dtype: Any = None) -> Any:
@@ -107,7 +139,7 @@ def adapt(net: keras.Model, images: NDArray[np.uint8], factor: float, offset: fl
         factor: what the net multiplies pixels by, before it adds `offset`.
         offset: see `factor`.
     """
-    found = [layer for layer in net.layers if layer.name == WHITENING]
+    found = [layer for layer in leaf_layers(net) if layer.name == WHITENING]
     for layer in found:
         layer.set_weights([whitening_kernel(images, layer.kernel_size[0], layer.filters // 2, factor, offset)])
 

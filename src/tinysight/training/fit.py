@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from tinysight.errors import TrainingInterruptedError
 from tinysight.images import ImageSet, spread_evenly
+from tinysight.memory import reserve_pool
 from tinysight.models import fast
+from tinysight.models.in_parts import InParts
 from tinysight.models.serving import SCALINGS
 from tinysight.recipe import Recipe
 from tinysight.training.balance import class_weights
@@ -47,6 +49,8 @@ CHECKPOINT_MINUTES = 5.0
 # More than any training has; one that is bounded by time ends by itself.
 MANY_EPOCHS = 1_000_000
 ADAPT_IMAGES = 5000
+# For nets that hold much of a batch: more than any shipped one needs, bytes.
+POOL_OF_WIDE_NETS = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +117,8 @@ def fit(
     feed = make_feed(recipe, train, rows)
     if adapt:
         adapt_to(net, recipe, train, rows)
+    if any(isinstance(layer, InParts) for layer in net.layers):
+        reserve_pool(POOL_OF_WIDE_NETS)
     labels = train.labels if rows is None else train.labels[rows]
     trainee = compile_trainee(
         recipe, net, feed.num_steps, budget, class_weights=class_weights(recipe, labels, train.num_classes),
@@ -127,7 +133,7 @@ def fit(
     progress = progress_callback(feed, num_steps, quiet=quiet, deadline=None if budget is None else budget.deadline)
     # Without validation images there is no best epoch to tell.
     best = BestEpoch(recipe.metric) if recipe.keep == "best" and validation is not None else None
-    checkpointer = Checkpointer(checkpoints, writer, feed, checkpoint_minutes, best) if checkpoints else None
+    checkpointer = Checkpointer(checkpoints, writer, feed, checkpoint_minutes, last, best) if checkpoints else None
     if resume is not None:
         _go_on(trainee, feed, resume, writer, best)
     listeners = [Position(feed), StopOnBadLoss(recipe, feed.num_steps), writer, last, *callbacks]

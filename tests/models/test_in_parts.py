@@ -1,0 +1,151 @@
+"""Layers that a batch goes through in parts: their outputs and gradients are those of the whole batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from small_data import stripes
+
+from tinysight.recipe import Recipe, make_recipe
+
+GENERATOR = np.random.default_rng(0)
+SHAPE = (9, 9, 3)
+
+
+@pytest.fixture(autouse=True)
+def _keras(keras_module: Any) -> None:
+    """Everything here needs Keras on TensorFlow."""
+
+
+def chain(keras: Any, most: list[int]) -> list[Any]:
+    """A frozen layer, one that notes how many images go through it at once, a trained one with two weights, pooling."""
+
+    class Noting(keras.layers.Layer):  # type: ignore[misc,name-defined]
+        def call(self, images: Any) -> Any:
+            import tensorflow as tf
+
+            def note(count: Any) -> Any:
+                most.append(int(count))
+                return count
+
+            with tf.control_dependencies([tf.py_function(note, [tf.shape(images)[0]], tf.int32)]):
+                return tf.ensure_shape(tf.identity(images), images.shape)
+
+    return [
+        keras.layers.Conv2D(4, 2, use_bias=False, trainable=False), Noting(),
+        keras.layers.Conv2D(5, 3, padding="same", activation="relu"), keras.layers.MaxPooling2D(),
+    ]  # fmt: skip
+
+
+def outputs_and_gradients(model: Any, images: Any, slopes: Any, compiled: bool, size: int | None) -> list[Any]:
+    import tensorflow as tf
+
+    def derive(images: Any, slopes: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = model(images, training=True)
+            loss = tf.reduce_sum(tf.cast(outputs, tf.float32) * slopes)
+        return outputs, *tape.gradient(loss, [images, *(weight.value for weight in model.trainable_weights)])
+
+    if compiled:
+        batch = [tf.TensorSpec((size, *value.shape[1:]), tf.float32) for value in (images, slopes)]
+        derive = tf.function(derive, input_signature=batch)
+    return [np.asarray(tf.cast(value, tf.float32)) for value in derive(tf.constant(images), tf.constant(slopes))]
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(("compiled", "size"), [(False, None), (True, None), (True, 11)])
+@pytest.mark.parametrize("num_parts", [2, 3, 11])
+def test_outputs_and_gradients_are_those_of_the_whole(
+    keras_module: Any, num_parts: int, compiled: bool, size: int | None, policy: str
+) -> None:
+    from tinysight.models.in_parts import InParts
+
+    images, slopes = GENERATOR.normal(size=(11, *SHAPE)).astype(np.float32), None
+    models, most = [], [[], []]
+    keras_module.config.set_dtype_policy(policy)
+    try:
+        for notes, make in zip(most, (keras_module.Sequential, lambda layers: InParts(layers, num_parts)), strict=True):
+            inputs = keras_module.Input(SHAPE)
+            # Inside of another model, as it is used.
+            models.append(keras_module.Model(inputs, make(chain(keras_module, notes))(inputs)))
+    finally:
+        keras_module.config.set_dtype_policy("float32")
+    models[1].set_weights(models[0].get_weights())
+    slopes = GENERATOR.normal(size=(11, 4, 4, 5)).astype(np.float32)
+    for notes in most:
+        notes.clear()
+    expected, found = (outputs_and_gradients(model, images, slopes, compiled, size) for model in models)
+    assert len(found) == 4
+    assert max(most[0]) == 11
+    assert max(most[1]) == -(-11 // num_parts)
+    # Once for the outputs, and once more for the gradients.
+    assert sum(most[1]) == 2 * sum(most[0])
+    for mine, whole in zip(found, expected, strict=True):
+        # bfloat16 has eight bits; sums over whole batches are rougher than those over parts.
+        np.testing.assert_allclose(mine, whole, atol=(1e-5 if policy == "float32" else 0.04) * abs(whole).max())
+
+
+def test_without_training_a_batch_goes_through_at_once(keras_module: Any) -> None:
+    from tinysight.models.in_parts import InParts
+
+    most: list[int] = []
+    model = InParts(chain(keras_module, most), 4)
+    model.build((None, *SHAPE))
+    model(np.zeros((8, *SHAPE), np.float32))
+    assert max(most) == 8
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "values", "itemsize", "expected"),
+    [
+        (500, (31, 31, 64), 2, 4),
+        (500, (15, 15, 256), 2, 4),
+        (500, (31, 31, 64), 4, 8),
+        # 48 megabytes are not many.
+        (500, (16, 16, 187), 2, 1),
+        (2, (10_000, 10_000, 1), 4, 2),
+    ],
+)
+def test_parts_hold_sixteen_megabytes_at_most(
+    batch_size: int, values: tuple[int, ...], itemsize: int, expected: int
+) -> None:
+    from tinysight.models.in_parts import count_parts
+
+    assert count_parts(batch_size, values, itemsize) == expected
+
+
+def recipe_of(**fields: Any) -> Recipe:
+    return make_recipe(
+        {"model": "fast", "widths": (4, 6), "stem_filters": 6, "stem_strides": 1, "group_convolutions": 2,
+         "group_pooling": "after", "optimizer": "muon", "learning_rate": 0.1, "batch_size": 20, "epochs": 1,
+         "precision": "float32", **fields}
+    )  # fmt: skip
+
+
+def test_a_training_in_parts_is_that_of_whole_batches(
+    keras_module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """Also the whitening layer that lies within the parts is filled, and the saved net has the same layers."""
+    from tinysight.models import fast, in_parts
+    from tinysight.models.registry import as_saved, build_training_net
+    from tinysight.training.fit import fit
+
+    images, found, counts = stripes(60), [], []
+    for many in (48_000_000, 2_000):
+        monkeypatch.setattr(in_parts, "MANY_BYTES", many)
+        monkeypatch.setattr(in_parts, "BYTES_OF_PART", 2_000)
+        keras_module.utils.set_random_seed(3)
+        net = build_training_net(recipe_of(), images.images.shape[1:], 4)
+        fit(recipe_of(), net, images, None, history_path=tmp_path / "h.csv", quiet=True)
+        counts.append([layer.num_parts for layer in net.layers if isinstance(layer, in_parts.InParts)])
+        saved = as_saved(net, recipe_of(), images.images.shape[1:], 4)
+        assert saved.get_layer(fast.WHITENING).get_weights()[0].any()
+        found.append(saved.get_weights())
+    assert counts[0] == []
+    assert len(counts[1]) == 2
+    assert min(counts[1]) > 1
+    for mine, whole in zip(found[1], found[0], strict=True):
+        np.testing.assert_allclose(mine, whole, atol=1e-4)
