@@ -139,6 +139,43 @@ print(json.dumps({"released": released, "before": before, "after": after, "same"
 """
 
 
+RESERVING_PROGRAM = r"""
+import json, re
+from pathlib import Path
+from tinysight.training.backend import choose_backend, own_process
+from tinysight.memory import reserve_pool
+without = reserve_pool(1_000_000_000)
+own_process()
+choose_backend("cpu")
+import numpy as np
+import tensorflow as tf
+
+def megabytes():
+    return int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+
+before = megabytes()
+has_reserved, after = reserve_pool(1_000_000_000), megabytes()
+tensors = [tf.fill([25_000_000], float(number)) for number in range(8)]
+places = [np.from_dlpack(tensor).ctypes.data for tensor in tensors]
+too_much = reserve_pool(1 << 50)
+print(json.dumps({
+    "without": without, "has_reserved": has_reserved, "more": after - before, "span": max(places) - min(places),
+    "too_much": too_much,
+}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system's interface is Linux's")
+def test_a_pool_is_reserved_in_one_piece_without_pages() -> None:
+    found = told_by(RESERVING_PROGRAM)
+    assert not found["without"]
+    assert found["has_reserved"]
+    assert found["more"] < 100
+    # Eight tensors of a hundred megabytes, one behind the other.
+    assert found["span"] < 1_000_000_000
+    assert not found["too_much"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's interface is Linux's")
 def test_free_tensors_are_given_back_and_no_others() -> None:
     """Of 400 MB a twentieth is still in use."""

@@ -17,13 +17,14 @@ from typing import Any
 
 # Of glibc's malloc.h; setting it also ends glibc's habit of raising it to the largest block that was ever freed.
 _M_MMAP_THRESHOLD = -3
-_THRESHOLD = 1024 * 1024
+_MEGABYTE = 1024 * 1024
+_THRESHOLD = _MEGABYTE
 # MADV_DONTNEED, on every architecture that TensorFlow is built for.
 _DONTNEED = 4
 # Mappings that are smaller are not worth a call, bytes.
-_SMALLEST = 1024 * 1024
+_SMALLEST = _MEGABYTE
 # Blocks in which free memory of TensorFlow's is given back: most of what a training leaves lies in larger pieces.
-_POOL_BLOCK = 4 * 1024 * 1024
+_POOL_BLOCK = 4 * _MEGABYTE
 # Resident memory below which nothing is given back: a training on CIFAR-10 with a small net holds 0.6 GB.
 _LITTLE = 700_000_000
 # Address range, permissions, offset, device, inode and file of a shared library.
@@ -123,7 +124,7 @@ def reserve_pool(num_bytes: int) -> bool:
     if tensorflow is None:
         return False
     with tensorflow.device("CPU:0"), contextlib.suppress(tensorflow.errors.ResourceExhaustedError):
-        tensorflow.raw_ops.Empty(shape=[num_bytes], dtype=tensorflow.uint8, init=False)
+        tensorflow.raw_ops.Empty(shape=[num_bytes // _MEGABYTE, _MEGABYTE], dtype=tensorflow.uint8, init=False)
         return True
     return False
 

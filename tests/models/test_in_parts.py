@@ -88,6 +88,22 @@ def test_outputs_and_gradients_are_those_of_the_whole(
         np.testing.assert_allclose(mine, whole, atol=(1e-5 if policy == "float32" else 0.04) * abs(whole).max())
 
 
+def test_frozen_layers_have_gradients_of_their_inputs(keras_module: Any) -> None:
+    from tinysight.models.in_parts import InParts
+
+    layers = chain(keras_module, [])
+    whole, parts = keras_module.Sequential(layers), InParts(layers, 3)
+    images = GENERATOR.normal(size=(7, *SHAPE)).astype(np.float32)
+    slopes = GENERATOR.normal(size=(7, 4, 4, 5)).astype(np.float32)
+    for model in (whole, parts):
+        model.build((None, *SHAPE))
+    layers[2].trainable = False
+    expected, found = (outputs_and_gradients(model, images, slopes, True, None) for model in (whole, parts))
+    assert len(found) == 2
+    for mine, its in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine, its, atol=1e-5)
+
+
 def test_without_training_a_batch_goes_through_at_once(keras_module: Any) -> None:
     from tinysight.models.in_parts import InParts
 

@@ -101,9 +101,17 @@ def interruption(keras: Any, epoch: int, when: str) -> Any:
     return Interruption()
 
 
-def test_an_interruption_within_an_epoch_keeps_the_one_before(keras_module: Any, tmp_path: Path) -> None:
+@pytest.fixture(params=[False, True], ids=["in memory", "on disk"])
+def arguments(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """Of `fit`: whether it writes checkpoints, in which the state after the last whole epoch is then."""
+    return {"checkpoints": tmp_path / "checkpoints"} if request.param else {}
+
+
+def test_an_interruption_within_an_epoch_keeps_the_one_before(
+    keras_module: Any, tmp_path: Path, arguments: dict[str, Any]
+) -> None:
     net, listener = net_of(keras_module), interruption(keras_module, 2, "within")
-    result = fit(recipe_of(), net, tmp_path, listener)
+    result = fit(recipe_of(), net, tmp_path, listener, **arguments)
     assert (result.interrupted, result.epochs_completed) == (True, 2)
     assert [row["epoch"] for row in read_history(tmp_path / "h.csv")] == [1, 2]
     for kept, whole in zip(net.get_weights(), listener.before, strict=True):
@@ -111,12 +119,18 @@ def test_an_interruption_within_an_epoch_keeps_the_one_before(keras_module: Any,
 
 
 def test_an_interruption_at_an_epochs_end_keeps_weights_and_rows_of_the_same_epoch(
-    keras_module: Any, tmp_path: Path
+    keras_module: Any, tmp_path: Path, arguments: dict[str, Any]
 ) -> None:
-    result = fit(recipe_of(), net_of(keras_module), tmp_path, interruption(keras_module, 1, "end"))
+    net, listener = net_of(keras_module), interruption(keras_module, 1, "end")
+    result = fit(recipe_of(), net, tmp_path, listener, **arguments)
     rows = read_history(tmp_path / "h.csv")
     assert result.interrupted
-    assert result.epochs_completed == len(result.history) == len(rows) == rows[-1]["epoch"] == 2
+    # No checkpoint was written yet.
+    expected = 1 if arguments else 2
+    assert result.epochs_completed == len(result.history) == len(rows) == rows[-1]["epoch"] == expected
+    if arguments:
+        for kept, whole in zip(net.get_weights(), listener.before, strict=True):
+            np.testing.assert_array_equal(kept, whole)
 
 
 def test_an_interruption_before_the_first_whole_epoch_keeps_nothing(keras_module: Any, tmp_path: Path) -> None:

@@ -58,22 +58,24 @@ class InParts(keras.Sequential):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """As Keras calls it."""
-        if not training or not self.built:
+        if not training:
             return self._whole(inputs, training)
         import tensorflow as tf
 
         @tf.custom_gradient
         def compute(inputs: Any) -> Any:
             outputs: list[Any] = []
-            for part in split(inputs, self.num_parts):
+            for part in _split(inputs, self.num_parts):
                 # One after the other: two at once would hold the memory of both.
                 with tf.control_dependencies(outputs[-1:]):
                     outputs.append(self._whole(tf.identity(part), True))
 
-            # TensorFlow finds the variables that are used, and calls this with them.
-            def gradients(slopes: Any, variables: Sequence[Any] = ()) -> tuple[Any, list[Any]]:
+            # TensorFlow finds the variables that are trained, and calls this with them where there are any.
+            def gradients(slopes: Any, variables: Sequence[Any] = ()) -> Any:
                 to_inputs, sums = [], [tf.zeros(variable.shape, variable.dtype) for variable in variables]
-                for part, its_slopes in zip(split(inputs, self.num_parts), split(slopes, self.num_parts), strict=True):
+                for part, its_slopes in zip(
+                    _split(inputs, self.num_parts), _split(slopes, self.num_parts), strict=True
+                ):
                     # After the slopes and the part before, also so that it is not taken for what was computed already.
                     with tf.control_dependencies([slopes, *sums]):
                         again = tf.identity(part)
@@ -83,7 +85,7 @@ class InParts(keras.Sequential):
                         to_input, *found = tape.gradient(outputs, [again, *variables], its_slopes)
                         to_inputs.append(to_input)
                         sums = [total + slope for total, slope in zip(sums, found, strict=True)]
-                return tf.concat(to_inputs, 0), sums
+                return (tf.concat(to_inputs, 0), sums) if variables else tf.concat(to_inputs, 0)
 
             return tf.concat(outputs, 0), gradients
 
@@ -93,7 +95,7 @@ class InParts(keras.Sequential):
         return super().call(inputs, training=training)
 
 
-def split(values: Any, num_parts: int) -> list[Any]:
+def _split(values: Any, num_parts: int) -> list[Any]:
     """Parts of the first axis of a tensor of TensorFlow, as equal as they can be.
 
     Parts that begin at a multiple of 64 bytes share the memory of the whole.

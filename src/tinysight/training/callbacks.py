@@ -87,17 +87,15 @@ class Restore(keras.callbacks.Callback):
 class Checkpointer(keras.callbacks.Callback):
     """Writes a checkpoint at each epoch's end, and every `minutes` within one.
 
-    It stands after the history writer and the keepers of the last and the best epoch in the list of callbacks: it
-    stores what they hold.
+    It stands after the history writer and the keeper of the best epoch in the list of callbacks: it stores what they
+    hold.
     """
 
     def __init__(
-        self, folder: Path, writer: HistoryWriter, feed: Feed, minutes: float, last: LastWholeEpoch,
-        best: BestEpoch | None = None,
-    ) -> None:  # fmt: skip
+        self, folder: Path, writer: HistoryWriter, feed: Feed, minutes: float, best: BestEpoch | None = None
+    ) -> None:
         super().__init__()
-        self.folder, self.writer, self.feed, self.interval = folder, writer, feed, 60 * minutes
-        self.last, self.best = last, best
+        self.folder, self.writer, self.feed, self.interval, self.best = folder, writer, feed, 60 * minutes, best
         self.epoch, self.written = 0, time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -107,15 +105,15 @@ class Checkpointer(keras.callbacks.Callback):
         # Keras names the last step of an execution even where the epoch ended within it.
         step = self.feed.skip + batch + 1
         if step < (self.feed.stop or self.feed.num_steps) and time.perf_counter() - self.written >= self.interval:
-            if keras.backend.backend() == "jax":
-                self.model.jax_state_sync()
-            self._write(self.epoch, step, state_values(self.model))
+            self._write(self.epoch, step)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        assert self.last.kept is not None
-        self._write(epoch + 1, 0, self.last.kept[1])
+        self._write(epoch + 1, 0)
 
-    def _write(self, epoch: int, step: int, variables: list[Any]) -> None:
+    def _write(self, epoch: int, step: int) -> None:
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
+        variables = [keras.ops.convert_to_numpy(variable) for variable in state_variables(self.model)]
         checkpoint = Checkpoint(
             epoch=epoch, step=step, seconds=self.writer.seconds(), learning_rate=self.writer.learning_rate,
             history=self.writer.rows, variables=variables,
@@ -129,11 +127,6 @@ def state_variables(model: keras.Model) -> list[Any]:
     """Everything that a step reads and writes: weights, random states, optimizer and metrics, each once."""
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     return list({id(variable): variable for variable in variables}.values())
-
-
-def state_values(model: keras.Model) -> list[Any]:
-    """Copies of the values of `state_variables`."""
-    return [keras.ops.convert_to_numpy(variable) for variable in state_variables(model)]
 
 
 def put_state(model: keras.Model, values: list[Any]) -> None:
@@ -172,6 +165,8 @@ class BestEpoch(keras.callbacks.Callback):
 class LastWholeEpoch(keras.callbacks.Callback):
     """Keeps the state after the last whole epoch in memory, for an interruption within the next one.
 
+    For a training that writes no checkpoints, which hold the same.
+
     Attributes:
         kept: (whole epochs, state after them); one value, so that an interruption cannot come between the two.
     """
@@ -181,7 +176,7 @@ class LastWholeEpoch(keras.callbacks.Callback):
         self.kept: tuple[int, list[Any]] | None = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.kept = (epoch + 1, state_values(self.model))
+        self.kept = (epoch + 1, [keras.ops.convert_to_numpy(variable) for variable in state_variables(self.model)])
 
     def restore(self) -> int:
         """Puts the state back, all of it, as JAX has given away what a step was reading; returns the whole epochs."""

@@ -117,8 +117,7 @@ def fit(
     feed = make_feed(recipe, train, rows)
     if adapt:
         adapt_to(net, recipe, train, rows)
-    if any(isinstance(layer, InParts) for layer in net.layers):
-        reserve_pool(POOL_OF_WIDE_NETS)
+    _make_room(net)
     labels = train.labels if rows is None else train.labels[rows]
     trainee = compile_trainee(
         recipe, net, feed.num_steps, budget, class_weights=class_weights(recipe, labels, train.num_classes),
@@ -128,18 +127,19 @@ def fit(
     _share_steps(trainee, share, feed, scored)
     if budget is None and (fits_the_device(train) if whole_epochs is None else whole_epochs):
         put_whole_epochs(trainee, feed)
-    writer, last = HistoryWriter(history_path), LastWholeEpoch()
+    writer, last = HistoryWriter(history_path), None if checkpoints else LastWholeEpoch()
     num_steps = count_steps(recipe, feed.num_steps)
     progress = progress_callback(feed, num_steps, quiet=quiet, deadline=None if budget is None else budget.deadline)
     # Without validation images there is no best epoch to tell.
     best = BestEpoch(recipe.metric) if recipe.keep == "best" and validation is not None else None
-    checkpointer = Checkpointer(checkpoints, writer, feed, checkpoint_minutes, last, best) if checkpoints else None
+    checkpointer = Checkpointer(checkpoints, writer, feed, checkpoint_minutes, best) if checkpoints else None
     if resume is not None:
         _go_on(trainee, feed, resume, writer, best)
-    listeners = [Position(feed), StopOnBadLoss(recipe, feed.num_steps), writer, last, *callbacks]
     # In this order: a checkpoint holds what those before it keep.
-    further = (best, Restore(resume) if resume else None, checkpointer, budget, progress, GiveBack())
-    listeners += [listener for listener in further if listener is not None]
+    listeners = (
+        Position(feed), StopOnBadLoss(recipe, feed.num_steps), writer, last, *callbacks, best,
+        Restore(resume) if resume else None, checkpointer, budget, progress, GiveBack(),
+    )  # fmt: skip
     interrupted = False
     try:
         for part in _parts(num_steps, feed.num_steps, resume) if budget is None else [Part(0, MANY_EPOCHS)]:
@@ -150,7 +150,7 @@ def fit(
                 validation_data=_batches(scored, share),
                 initial_epoch=part.first,
                 epochs=part.end,
-                callbacks=listeners,
+                callbacks=[listener for listener in listeners if listener is not None],
                 verbose=0,
                 shuffle=False,
             )
@@ -266,6 +266,11 @@ def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Feed | None:
     return Feed(images, batch_size=batch_size, seed=None, one_hot=has_one_hot_labels(recipe))
 
 
+def _make_room(net: keras.Model) -> None:
+    if any(isinstance(layer, InParts) for layer in net.layers):
+        reserve_pool(POOL_OF_WIDE_NETS)
+
+
 def _share_steps(trainee: Trainee, share: Share | None, feed: Feed, scored: Feed | None) -> None:
     if share is not None and isinstance(trainee, SharedTrainee):
         trainee.set_feeds(share, feed, scored)
@@ -305,13 +310,16 @@ def compile_trainee(
 
 
 def _restore(
-    trainee: Trainee, last: LastWholeEpoch, writer: HistoryWriter, best: BestEpoch | None, checkpoints: Path | None
+    trainee: Trainee,
+    last: LastWholeEpoch | None,
+    writer: HistoryWriter,
+    best: BestEpoch | None,
+    checkpoints: Path | None,
 ) -> None:
     """Weights and history of the same last whole epoch, wherever between the two the interruption came."""
-    if last.kept is not None:
+    if last is not None and last.kept is not None:
         writer.keep(last.restore())
         return
-    # A resumed training, in its first epoch: what was whole before lies on disk.
     found = None if checkpoints is None else read_newest(checkpoints, at_epochs_end=True)[0]
     if found is None:
         raise TrainingInterruptedError("interrupted before the first epoch was whole: nothing was kept") from None
