@@ -113,10 +113,10 @@ class Checkpointer(keras.callbacks.Callback):
     def _write(self, epoch: int, step: int) -> None:
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()
-        variables = [keras.ops.convert_to_numpy(variable) for variable in state_variables(self.model)]
+        # NumPy takes their values one after the other as it writes them; all of them would be the state once more.
         checkpoint = Checkpoint(
             epoch=epoch, step=step, seconds=self.writer.seconds(), learning_rate=self.writer.learning_rate,
-            history=self.writer.rows, variables=variables,
+            history=self.writer.rows, variables=state_variables(self.model),
             best=None if self.best is None else self.best.kept,
         )  # fmt: skip
         write_checkpoint(self.folder, checkpoint)
@@ -228,8 +228,7 @@ class StopOnBadLoss(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """The last step's loss is of the weights before it; what it made of them shows in no loss."""
-        weights = [keras.ops.convert_to_numpy(weight) for weight in self.model.net.weights]
-        if not all(np.isfinite(weight).all() for weight in weights):
+        if not all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in self.model.net.weights):
             rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
             raise TrainingStoppedError(f"weights became NaN or infinite in the last step: {self._cause(rate)}")
 

@@ -43,7 +43,7 @@ class Checkpoint:
         seconds: of training so far.
         learning_rate: at which the epoch began that the last step belongs to.
         history: a row a whole epoch.
-        variables: weights, optimizer, metrics and random states, in the trainee's order.
+        variables: weights, optimizer, metrics and random states, in the trainee's order: arrays, or what becomes one.
         best: the best epoch so far, of a training that keeps it.
     """
 
@@ -52,7 +52,7 @@ class Checkpoint:
     seconds: float
     learning_rate: float
     history: list[Row]
-    variables: list[NDArray[Any]]
+    variables: list[Any]
     best: Best | None = None
 
 
@@ -72,7 +72,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         about["best"] = {"epoch": checkpoint.best.epoch, "score": checkpoint.best.score}
         arrays |= {f"best_{index}": value for index, value in enumerate(checkpoint.best.weights)}
     with atomic_path(path) as temporary:
-        np.savez(temporary, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+        np.savez(temporary, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
         # Before the checkpoint has its name, so that a kill between the two leaves none that looks damaged.
         write_text(_digest_path(path), digest(temporary) + "\n")
     # The new one must be safe before the old ones go.
