@@ -147,9 +147,11 @@ def test_a_training_in_parts_is_that_of_whole_batches(
     """Also the whitening layer that lies within the parts is filled, and the saved net has the same layers."""
     from tinysight.models import fast, in_parts
     from tinysight.models.registry import as_saved, build_training_net
+    from tinysight.training import callbacks
     from tinysight.training.fit import fit
 
-    images, found, counts = stripes(60), [], []
+    images, found, counts, given_back = stripes(60), [], [], []
+    monkeypatch.setattr(callbacks, "give_back_pool", lambda: given_back.append(len(found)))
     for many in (48_000_000, 2_000):
         monkeypatch.setattr(in_parts, "MANY_BYTES", many)
         monkeypatch.setattr(in_parts, "BYTES_OF_PART", 2_000)
@@ -160,6 +162,8 @@ def test_a_training_in_parts_is_that_of_whole_batches(
         saved = as_saved(net, recipe_of(), images.images.shape[1:], 4)
         assert saved.get_layer(fast.WHITENING).get_weights()[0].any()
         found.append(saved.get_weights())
+    # Of the second training alone, at its epoch's end.
+    assert given_back == [1]
     assert counts[0] == []
     assert len(counts[1]) == 2
     assert min(counts[1]) > 1

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from tinysight.errors import TrainingStoppedError
-from tinysight.memory import give_back_heap
+from tinysight.memory import give_back_heap, give_back_pool
 from tinysight.recipe import Recipe
 from tinysight.training.checkpoints import Best, Checkpoint, write_checkpoint
 from tinysight.training.feed import Feed
@@ -187,10 +187,16 @@ class LastWholeEpoch(keras.callbacks.Callback):
 
 
 class GiveBack(keras.callbacks.Callback):
-    """Gives memory back that the first step and the end of an epoch leave; it stands after what writes then."""
+    """Gives memory back that the first step and the end of an epoch leave; it stands after what writes then.
 
-    def __init__(self) -> None:
+    Args:
+        pool: whether also what lies free in TensorFlow's pool goes back at an epoch's end. In one piece it is filled
+            anew from its beginning then, where else tensors come to lie ever further apart.
+    """
+
+    def __init__(self, *, pool: bool) -> None:
         super().__init__()
+        self.pool = pool
         self.has_begun = False
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -200,6 +206,8 @@ class GiveBack(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         give_back_heap()
+        if self.pool:
+            give_back_pool()
 
 
 class StopOnBadLoss(keras.callbacks.Callback):

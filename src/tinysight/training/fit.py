@@ -117,7 +117,7 @@ def fit(
     feed = make_feed(recipe, train, rows)
     if adapt:
         adapt_to(net, recipe, train, rows)
-    _make_room(net)
+    is_wide = _make_room(net)
     labels = train.labels if rows is None else train.labels[rows]
     trainee = compile_trainee(
         recipe, net, feed.num_steps, budget, class_weights=class_weights(recipe, labels, train.num_classes),
@@ -138,7 +138,7 @@ def fit(
     # In this order: a checkpoint holds what those before it keep.
     listeners = (
         Position(feed), StopOnBadLoss(recipe, feed.num_steps), writer, last, *callbacks, best,
-        Restore(resume) if resume else None, checkpointer, budget, progress, GiveBack(),
+        Restore(resume) if resume else None, checkpointer, budget, progress, GiveBack(pool=is_wide),
     )  # fmt: skip
     interrupted = False
     try:
@@ -266,9 +266,9 @@ def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Feed | None:
     return Feed(images, batch_size=batch_size, seed=None, one_hot=has_one_hot_labels(recipe))
 
 
-def _make_room(net: keras.Model) -> None:
-    if any(isinstance(layer, InParts) for layer in net.layers):
-        reserve_pool(POOL_OF_WIDE_NETS)
+def _make_room(net: keras.Model) -> bool:
+    """Reserves memory for a net that holds much of a batch; whether it is one."""
+    return any(isinstance(layer, InParts) for layer in net.layers) and reserve_pool(POOL_OF_WIDE_NETS)
 
 
 def _share_steps(trainee: Trainee, share: Share | None, feed: Feed, scored: Feed | None) -> None:
