@@ -27,6 +27,8 @@ _SMALLEST = _MEGABYTE
 _POOL_BLOCK = 4 * _MEGABYTE
 # Resident memory below which nothing is given back: a training on CIFAR-10 with a small net holds 0.6 GB.
 _LITTLE = 700_000_000
+# What `reserve_pool` reserved in this process, bytes.
+_reserved: list[int] = []
 # Address range, permissions, offset, device, inode and file of a shared library.
 _LIBRARY = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ [1-9]\d* +/.*\.so[.\d]*$")
 
@@ -115,7 +117,7 @@ def reserve_pool(num_bytes: int) -> bool:
     """Has TensorFlow's pool grow by `num_bytes` in one piece, before there is much in it.
 
     By itself it grows by ever larger pieces, and what is free in one does not go together with what is free in another.
-    Only addresses are reserved: pages come as they are used.
+    Only addresses are reserved: pages come as they are used. What was reserved before counts.
 
     Returns:
         Whether this process has imported TensorFlow and it could.
@@ -123,8 +125,11 @@ def reserve_pool(num_bytes: int) -> bool:
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None:
         return False
+    if num_bytes <= max(_reserved, default=0):
+        return True
     with tensorflow.device("CPU:0"), contextlib.suppress(tensorflow.errors.ResourceExhaustedError):
         tensorflow.raw_ops.Empty(shape=[num_bytes // _MEGABYTE, _MEGABYTE], dtype=tensorflow.uint8, init=False)
+        _reserved.append(num_bytes)
         return True
     return False
 

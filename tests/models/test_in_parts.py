@@ -141,8 +141,9 @@ def recipe_of(**fields: Any) -> Recipe:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("fields", [{}, {"micro_batch_size": 10}], ids=str)
 def test_a_training_in_parts_is_that_of_whole_batches(
-    keras_module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    keras_module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, fields: dict[str, Any]
 ) -> None:
     """Also the whitening layer that lies within the parts is filled, and the saved net has the same layers."""
     from tinysight.models import fast, in_parts
@@ -156,10 +157,10 @@ def test_a_training_in_parts_is_that_of_whole_batches(
         monkeypatch.setattr(in_parts, "MANY_BYTES", many)
         monkeypatch.setattr(in_parts, "BYTES_OF_PART", 2_000)
         keras_module.utils.set_random_seed(3)
-        net = build_training_net(recipe_of(), images.images.shape[1:], 4)
-        fit(recipe_of(), net, images, None, history_path=tmp_path / "h.csv", quiet=True)
+        net = build_training_net(recipe_of(**fields), images.images.shape[1:], 4)
+        fit(recipe_of(**fields), net, images, None, history_path=tmp_path / "h.csv", quiet=True)
         counts.append([layer.num_parts for layer in net.layers if isinstance(layer, in_parts.InParts)])
-        saved = as_saved(net, recipe_of(), images.images.shape[1:], 4)
+        saved = as_saved(net, recipe_of(**fields), images.images.shape[1:], 4)
         assert saved.get_layer(fast.WHITENING).get_weights()[0].any()
         found.append(saved.get_weights())
     # Of the second training alone, at its epoch's end.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tinysight.errors import TrainingInterruptedError
 from tinysight.images import ImageSet, spread_evenly
-from tinysight.memory import reserve_pool
+from tinysight.memory import give_back_freed, reserve_pool
 from tinysight.models import fast
 from tinysight.models.in_parts import InParts
 from tinysight.models.serving import SCALINGS
@@ -117,7 +117,7 @@ def fit(
     feed = make_feed(recipe, train, rows)
     if adapt:
         adapt_to(net, recipe, train, rows)
-    is_wide = _make_room(net)
+    is_wide = make_room(net)
     labels = train.labels if rows is None else train.labels[rows]
     trainee = compile_trainee(
         recipe, net, feed.num_steps, budget, class_weights=class_weights(recipe, labels, train.num_classes),
@@ -246,6 +246,15 @@ def adapt_to(net: keras.Model, recipe: Recipe, images: ImageSet, rows: NDArray[n
     fast.adapt(net, images.images[chosen if rows is None else rows[chosen]], *SCALINGS[recipe.scaling])
 
 
+def make_room(net: keras.Model) -> bool:
+    """Reserves memory for a net that holds much of a batch, before it is trained; whether it is one."""
+    if not any(isinstance(layer, InParts) for layer in net.layers):
+        return False
+    # What other nets have left.
+    give_back_freed()
+    return reserve_pool(POOL_OF_WIDE_NETS)
+
+
 def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None = None) -> Feed:
     """The training images as `recipe` wants them."""
     return Feed(
@@ -264,11 +273,6 @@ def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Feed | None:
         return None
     batch_size = min(EVALUATION_BATCH, recipe.micro_batch_size or EVALUATION_BATCH)
     return Feed(images, batch_size=batch_size, seed=None, one_hot=has_one_hot_labels(recipe))
-
-
-def _make_room(net: keras.Model) -> bool:
-    """Reserves memory for a net that holds much of a batch; whether it is one."""
-    return any(isinstance(layer, InParts) for layer in net.layers) and reserve_pool(POOL_OF_WIDE_NETS)
 
 
 def _share_steps(trainee: Trainee, share: Share | None, feed: Feed, scored: Feed | None) -> None:

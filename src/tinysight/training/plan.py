@@ -17,7 +17,7 @@ from tinysight.models.registry import build_training_net
 from tinysight.recipe import Recipe
 from tinysight.training.budget import LOOKS, TimeBudget
 from tinysight.training.candidates import ANY_NET, CANDIDATES, SHIFTS, Candidate
-from tinysight.training.fit import compile_trainee, make_feed
+from tinysight.training.fit import compile_trainee, make_feed, make_room
 
 # Share of the time that may go into finding out how fast the candidates are.
 TIMING_SHARE = 0.1
@@ -174,6 +174,7 @@ def _ending(task: _Task, recipe: Recipe, seconds: float, scoring: float) -> Plan
 def _seconds_per_step(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None) -> float:
     feed = make_feed(recipe, images, rows)
     net = build_training_net(recipe, images.image_shape, images.num_classes)
+    make_room(net)
     trainee = compile_trainee(recipe, net, feed.num_steps)
     order = feed.order()
     size = feed.batch_size
