@@ -182,7 +182,7 @@ def by_clock(folder: Path) -> dict[str, Any]:
         fit(recipe, net, data.train, None, history_path=folder / "c.csv", quiet=True, budget=budget)
         return values_of(net)
 
-    budget = TimeBudget(recipe, time.perf_counter(), 1, least_seconds=0.5)
+    budget = TimeBudget(recipe, time.perf_counter(), 1, least_seconds=3.0)
     first = trained(recipe, budget)
     recorded = budget.recorded(recipe)
     recorded = recorded.replace(epochs=-(-recorded.steps // -(-len(data.train) // 8)))
