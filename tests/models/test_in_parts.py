@@ -63,7 +63,7 @@ def test_outputs_and_gradients_are_those_of_the_whole(
 ) -> None:
     from tinysight.models.in_parts import InParts
 
-    images, slopes = GENERATOR.normal(size=(11, *SHAPE)).astype(np.float32), None
+    images = GENERATOR.normal(size=(11, *SHAPE)).astype(np.float32)
     models, most = [], [[], []]
     keras_module.config.set_dtype_policy(policy)
     try:

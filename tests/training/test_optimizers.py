@@ -115,3 +115,22 @@ def test_small_products_come_to_what_iterating_the_matrix_does(
     assert found.dtype == np.float32
     # Each iteration makes what is weak three times stronger, and what was rounded with it.
     np.testing.assert_allclose(found, expected, atol=1e-5 * 3**num_iterations)
+
+
+def test_no_sum_of_muon_is_left_to_the_order_in_which_summands_come(keras_module: Any) -> None:
+    """TensorFlow makes sums of three into one operation and may add them up as they come: other bits from run to run."""
+    if keras_module.backend.backend() != "tensorflow":
+        pytest.skip("an optimisation of TensorFlow's graphs")
+    import tensorflow as tf
+
+    from tinysight.training.muon import orthogonalized
+
+    options = tf.compat.v1.RunOptions(output_partition_graphs=True)
+    found = tf.compat.v1.RunMetadata()
+    matrix = np.random.default_rng(3).normal(size=(36, 6)).astype(np.float32)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        fed = tf.compat.v1.placeholder(tf.float32, matrix.shape)
+        session.run(orthogonalized(fed, 3), {fed: matrix}, options, found)
+    operations = {node.op for graph in found.partition_graphs for node in graph.node}
+    assert "AddV2" in operations
+    assert operations.isdisjoint({"AddN", "TemporaryVariable"})

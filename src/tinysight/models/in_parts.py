@@ -12,6 +12,8 @@ from typing import Any
 
 import keras
 
+from tinysight.models.packed import on_gpu
+
 # What layers hold of a batch may take so many bytes before it goes through them in parts, each of at most so many.
 MANY_BYTES, BYTES_OF_PART = 48_000_000, 16_000_000
 
@@ -25,15 +27,9 @@ def count_parts(batch_size: int, values: Sequence[int], bytes_per_value: int) ->
         bytes_per_value: 4, or 2 in bfloat16.
     """
     size = batch_size * math.prod(values) * bytes_per_value
-    if keras.backend.backend() != "tensorflow" or size <= MANY_BYTES or _has_gpu():
+    if keras.backend.backend() != "tensorflow" or size <= MANY_BYTES or on_gpu():
         return 1
     return min(batch_size, -(-size // BYTES_OF_PART))
-
-
-def _has_gpu() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.config.list_logical_devices("GPU"))
 
 
 class InParts(keras.Sequential):

@@ -38,11 +38,12 @@ class PackedConv2D(keras.layers.Conv2D):
             and {*self.strides, *self.dilation_rate, self.groups} == {1}
             and None not in inputs.shape[1:3]
             and self.kernel_size[1] // 2 < inputs.shape[2] <= LARGEST_WIDTH
-            and not _on_gpu()
+            and not on_gpu()
         )
 
 
-def _on_gpu() -> bool:
+def on_gpu() -> bool:
+    """Whether TensorFlow computes on a GPU here."""
     import tensorflow as tf
 
     return bool(tf.config.list_logical_devices("GPU"))

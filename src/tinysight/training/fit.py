@@ -247,7 +247,7 @@ def adapt_to(net: keras.Model, recipe: Recipe, images: ImageSet, rows: NDArray[n
 
 
 def make_room(net: keras.Model) -> bool:
-    """Reserves memory for a net that holds much of a batch, before it is trained; whether it is one."""
+    """Reserves memory for a net that holds much of a batch, before it is trained; whether it did."""
     if not any(isinstance(layer, InParts) for layer in net.layers):
         return False
     # What other nets have left.

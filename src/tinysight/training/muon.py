@@ -96,10 +96,12 @@ def orthogonalized(matrix: Any, num_iterations: int) -> Any:
     squares = ops.trace(products)
     first, second, third = QUINTIC
     # Made here, as TensorFlow needs twenty operations for it.
-    unit = ops.convert_to_tensor(first * np.eye(products.shape[0], dtype=np.float32))
+    identity = np.eye(products.shape[0], dtype=np.float32)
+    constant, linear = ops.convert_to_tensor(first * identity), ops.convert_to_tensor(second * identity)
     gram, polynomial = products / (squares + 1e-14), 1 / (ops.sqrt(squares) + 1e-7)
     for iteration in range(num_iterations):
-        factor = unit + second * gram + third * ops.matmul(gram, gram)
+        # Two summands each: TensorFlow adds three up in the order in which they come, and bits would depend on that.
+        factor = constant + ops.matmul(gram, linear + third * gram)
         polynomial = ops.matmul(factor, polynomial) if iteration else factor * polynomial
         gram = ops.matmul(ops.matmul(factor, gram), factor)
     return ops.matmul(matrix, polynomial) if is_tall else ops.matmul(polynomial, matrix)
