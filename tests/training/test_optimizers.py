@@ -118,7 +118,7 @@ def test_small_products_come_to_what_iterating_the_matrix_does(
 
 
 def test_no_sum_of_muon_is_left_to_the_order_in_which_summands_come(keras_module: Any) -> None:
-    """TensorFlow makes sums of three into one operation and may add them up as they come: other bits from run to run."""
+    """TensorFlow makes sums of three into one operation and adds them up as they come: other bits from run to run."""
     if keras_module.backend.backend() != "tensorflow":
         pytest.skip("an optimisation of TensorFlow's graphs")
     import tensorflow as tf
