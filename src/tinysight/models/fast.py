@@ -55,9 +55,8 @@ def build_fast(
     )
     before, outputs = [whitening, layers.ReLU()], images
     for width in recipe.widths:
-        outputs = _group(outputs, width, recipe, training, before)
-        before = []
-    outputs = layers.GlobalMaxPooling2D()(outputs)
+        outputs, before = _group(outputs, width, recipe, training, before)
+    outputs = layers.GlobalMaxPooling2D()(_apply(before, outputs))
     # Logits are float32 whatever the layers before them compute in.
     initializer = _small_head if training else "he_uniform"
     logits = layers.Dense(num_classes, use_bias=False, kernel_initializer=initializer, dtype="float32")(outputs)
@@ -65,8 +64,13 @@ def build_fast(
     return keras.Model(images, scaled, name="fast")
 
 
-def _group(inputs: Any, width: int, recipe: Recipe, training: bool, before: list[keras.Layer]) -> Any:
-    """A group of layers, after those of `before`, whose weights are not trained."""
+def _group(
+    inputs: Any, width: int, recipe: Recipe, training: bool, before: list[keras.Layer]
+) -> tuple[Any, list[keras.Layer]]:
+    """A group of layers after those of `before`: what comes out, and the layers that are still to follow.
+
+    What follows are the last normalisation and ReLU, as a wide net computes them again together with what they go into.
+    """
     shape = _shape_after(before, inputs.shape)
     if min(shape[1:3]) < 2:
         raise InvalidValueError(
@@ -79,21 +83,35 @@ def _group(inputs: Any, width: int, recipe: Recipe, training: bool, before: list
     def convolve() -> keras.Layer:
         return convolution(width, 3, padding="same", use_bias=False, kernel_initializer=initializer)
 
+    num_parts = 1
     if recipe.group_pooling == "before":
         outputs = _apply([*before, layers.MaxPooling2D(), convolve()], inputs)
     else:
-        first = [*before, convolve(), layers.MaxPooling2D()]
-        num_parts = count_parts(_images_at_once(recipe), (*shape[1:3], width), _bytes_per_value()) if training else 1
-        outputs = _apply(first if num_parts == 1 else [InParts(first, num_parts)], inputs)
+        if training:
+            num_parts = count_parts(_images_at_once(recipe), (*shape[1:3], width), _bytes_per_value())
+        outputs = _apply(_pooled_after(before, [convolve(), layers.MaxPooling2D()], num_parts), inputs)
+    before = []
     for place in range(recipe.group_convolutions):
+        is_joined = recipe.residual and place > 0 and place == recipe.group_convolutions - 1
+        if is_joined:
+            outputs, before = _apply(before, outputs), []
         entry = outputs
         if place > 0:
-            outputs = convolve()(outputs)
-        outputs = normalization(momentum=recipe.batchnorm_momentum, epsilon=1e-5, scale=False)(outputs)
-        if recipe.residual and place > 0 and place == recipe.group_convolutions - 1:
-            outputs = layers.Add()([outputs, entry])
-        outputs = layers.ReLU()(outputs)
-    return outputs
+            chain = [*before, convolve()]
+            outputs = _apply([InParts(chain, 1)] if before and num_parts > 1 else chain, outputs)
+        before = [normalization(momentum=recipe.batchnorm_momentum, epsilon=1e-5, scale=False), layers.ReLU()]
+        if is_joined:
+            outputs = layers.Add()([before.pop(0)(outputs), entry])
+    return outputs, before
+
+
+def _pooled_after(before: list[keras.Layer], first: list[keras.Layer], num_parts: int) -> list[keras.Layer]:
+    """A group's first layers; normalisation sees the whole batch, what else there is only parts of it."""
+    if num_parts == 1:
+        return [*before, *first]
+    if any(isinstance(layer, layers.BatchNormalization) for layer in before):
+        return [InParts([*before, InParts(first, num_parts)], 1)]
+    return [InParts([*before, *first], num_parts)]
 
 
 def _apply(chain: list[keras.Layer], inputs: Any) -> Any:

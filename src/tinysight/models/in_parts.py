@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from tinysight.models.fused import computed_again
 from tinysight.models.packed import on_gpu
 
 # What layers hold of a batch may take so many bytes before it goes through them in parts, each of at most so many.
@@ -37,14 +38,16 @@ class InParts(keras.Sequential):
 
     What they hold of a part is not kept, and computed again when its gradients are made. That is for layers that are
     cheap for what they hold: max-pooling wants the maps that it pooled and as much again for their slopes, 62 MB each
-    of 500 images of 31 x 31 with 64 channels in bfloat16. The numbers are those of a whole batch, but for the order in
-    which the gradients of weights are added up.
+    of 500 images of 31 x 31 with 64 channels in bfloat16; in one part, a convolution wants what normalisation and ReLU
+    make of the maps that these want themselves. The numbers are those of a whole batch, but for the order in which the
+    gradients of weights are added up.
 
     Input and output: (n, ...), as of the layers.
 
     Args:
-        layers: what they give of an image must not depend on the others, and must be the same when computed again:
-            neither batch normalisation nor dropout.
+        layers: what they give of an image must be the same when computed again, and where there are several parts it
+            must not depend on the other images: no dropout, and batch normalisation, `FusedBatchNormalization`, in one
+            part alone.
         num_parts: how many, as equal as they can be.
     """
 
@@ -68,7 +71,8 @@ class InParts(keras.Sequential):
 
             # TensorFlow finds the variables that are trained, and calls this with them where there are any.
             def gradients(slopes: Any, variables: Sequence[Any] = ()) -> Any:
-                to_inputs, sums = [], [tf.zeros(variable.shape, variable.dtype) for variable in variables]
+                to_inputs: list[Any] = []
+                sums: list[Any] = []
                 for part, its_slopes in zip(
                     _split(inputs, self.num_parts), _split(slopes, self.num_parts), strict=True
                 ):
@@ -77,11 +81,15 @@ class InParts(keras.Sequential):
                         again = tf.identity(part)
                         with tf.GradientTape() as tape:
                             tape.watch(again)
-                            outputs = self._whole(again, True)
+                            with computed_again(self):
+                                outputs = self._whole(again, True)
                         to_input, *found = tape.gradient(outputs, [again, *variables], its_slopes)
                         to_inputs.append(to_input)
-                        sums = [total + slope for total, slope in zip(sums, found, strict=True)]
-                return (tf.concat(to_inputs, 0), sums) if variables else tf.concat(to_inputs, 0)
+                        sums = [total + slope for total, slope in zip(sums, found, strict=True)] if sums else found
+                # What the gradients of weights are made of is freed before the layers before begin with theirs.
+                with tf.control_dependencies(sums):
+                    joined = tf.concat(to_inputs, 0)
+                return (joined, sums) if variables else joined
 
             return tf.concat(outputs, 0), gradients
 

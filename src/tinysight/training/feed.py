@@ -36,6 +36,9 @@ class Feed:
         alternate: whether to mirror every image in every second epoch, half of them in even ones and half in odd ones.
             Source: Jordan, 94 % on CIFAR-10 in 3.29 seconds, 2024, https://arxiv.org/abs/2404.00498.
         balanced: whether an epoch draws as many images of each class, rather than each image once.
+        known_size: whether the compiled step may know how many images a batch has, where each has as many: some
+            hundredths of a small net's time. TensorFlow then plans memory by it, and adds up three large tensors and
+            more as they come: bits would depend on that where a layer's output goes into three others.
 
     Attributes:
         epoch: the epoch that is read next, from 0.
@@ -53,10 +56,11 @@ class Feed:
         rows: NDArray[np.int64] | None = None,
         alternate: bool = False,
         balanced: bool = False,
+        known_size: bool = True,
     ) -> None:
         self.images, self.batch_size, self.seed, self.one_hot = images, batch_size, seed, one_hot
         self.rows = rows
-        self.alternate, self.balanced = alternate, balanced
+        self.alternate, self.balanced, self.known_size = alternate, balanced, known_size
         self.epoch = 0
         self.skip = 0
         self.stop: int | None = None
@@ -147,7 +151,7 @@ def _tf_dataset(feed: Feed) -> Any:
     # is not known to the compiled step, each take some hundredths of a small net's time.
     rows = tf.data.Dataset.range(1).flat_map(whole).batch(max(1, BLOCK_IMAGES // size))
     dataset = rows.map(batches).prefetch(2).unbatch()
-    if feed.num_images % size:
+    if feed.num_images % size or not feed.known_size:
         dataset = dataset.concatenate(tf.data.Dataset.range(1).flat_map(left).batch(size).map(as_it_is(look_up)))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(feed.num_steps_left))
     options = tf.data.Options()

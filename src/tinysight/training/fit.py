@@ -16,6 +16,7 @@ from tinysight.images import ImageSet, spread_evenly
 from tinysight.memory import give_back_freed, reserve_pool
 from tinysight.models import fast
 from tinysight.models.in_parts import InParts
+from tinysight.models.own import is_own_model
 from tinysight.models.serving import SCALINGS
 from tinysight.recipe import Recipe
 from tinysight.training.balance import class_weights
@@ -265,6 +266,8 @@ def make_feed(recipe: Recipe, images: ImageSet, rows: NDArray[np.int64] | None =
         one_hot=has_one_hot_labels(recipe),
         alternate=recipe.flip == "alternating",
         balanced=recipe.sampling == "balanced",
+        # Nets that are shipped hold no sum of three.
+        known_size=not is_own_model(recipe.model),
     )
 
 
@@ -272,7 +275,10 @@ def _evaluation_feed(recipe: Recipe, images: ImageSet | None) -> Feed | None:
     if images is None:
         return None
     batch_size = min(EVALUATION_BATCH, recipe.micro_batch_size or EVALUATION_BATCH)
-    return Feed(images, batch_size=batch_size, seed=None, one_hot=has_one_hot_labels(recipe))
+    return Feed(
+        images, batch_size=batch_size, seed=None, one_hot=has_one_hot_labels(recipe),
+        known_size=not is_own_model(recipe.model),
+    )  # fmt: skip
 
 
 def _share_steps(trainee: Trainee, share: Share | None, feed: Feed, scored: Feed | None) -> None:
@@ -299,6 +305,9 @@ def compile_trainee(
     trainee = (SharedTrainee if shared else Trainee)(net, recipe, class_weights)
     executed = IMAGES_PER_EXECUTION // recipe.batch_size if budget is None else budget.steps_per_execution
     executed = max(1, min(executed, steps_per_epoch))
+    if trainee.micro_batch_size is not None:
+        # TensorFlow's sums of three large tensors and more fail in a loop within a loop.
+        executed = 1
     rates = None if budget is not None or recipe.schedule == "constant" else learning_rates(recipe, steps_per_epoch)
     trainee.compile(
         optimizer=make_optimizer(recipe, net, rates),

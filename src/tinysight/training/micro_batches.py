@@ -42,10 +42,14 @@ def accumulate(
             loss, given = loss_of(inputs[first:end], labels[first:end])
             loss *= share
         gradients = tape.gradient(loss, weights)
+        # Something waits for them, so that TensorFlow does not make one sum of those within them and those below. It
+        # would add that up as summands come, and in a buffer that loops within loops get in each other's way with.
+        with tf.control_dependencies([gradient for gradient in gradients if gradient is not None]):
+            following = part + 1
         # A weight that the loss does not depend on has none.
         pairs = zip(sums, gradients, strict=True)
         summed = [before if gradient is None else before + gradient for before, gradient in pairs]
-        return part + 1, total + loss, outputs.write(part, tf.cast(given, tf.float32)), summed
+        return following, total + loss, outputs.write(part, tf.cast(given, tf.float32)), summed
 
     outputs = tf.TensorArray(tf.float32, num_parts, infer_shape=False, element_shape=(None, None))
     zeros = [tf.zeros(weight.shape) for weight in weights]
