@@ -83,13 +83,9 @@ def _group(
     def convolve() -> keras.Layer:
         return convolution(width, 3, padding="same", use_bias=False, kernel_initializer=initializer)
 
-    num_parts = 1
-    if recipe.group_pooling == "before":
-        outputs = _apply([*before, layers.MaxPooling2D(), convolve()], inputs)
-    else:
-        if training:
-            num_parts = count_parts(_images_at_once(recipe), (*shape[1:3], width), _bytes_per_value())
-        outputs = _apply(_pooled_after(before, [convolve(), layers.MaxPooling2D()], num_parts), inputs)
+    num_parts = _count_parts(recipe, (*shape[1:3], width)) if training else 1
+    first = [convolve(), layers.MaxPooling2D()]
+    outputs = _apply(_first_of(before, first if recipe.group_pooling == "after" else first[::-1], num_parts), inputs)
     before = []
     for place in range(recipe.group_convolutions):
         is_joined = recipe.residual and place > 0 and place == recipe.group_convolutions - 1
@@ -105,7 +101,15 @@ def _group(
     return outputs, before
 
 
-def _pooled_after(before: list[keras.Layer], first: list[keras.Layer], num_parts: int) -> list[keras.Layer]:
+def _count_parts(recipe: Recipe, values: tuple[int, ...]) -> int:
+    """In how many parts a batch goes through a group's first layers, which pool `values` of each image."""
+    if recipe.group_pooling == "before":
+        return 1
+    images_at_once = min(recipe.batch_size, recipe.micro_batch_size or recipe.batch_size)
+    return count_parts(images_at_once, values, 2 if keras.config.dtype_policy().compute_dtype == "bfloat16" else 4)
+
+
+def _first_of(before: list[keras.Layer], first: list[keras.Layer], num_parts: int) -> list[keras.Layer]:
     """A group's first layers; normalisation sees the whole batch, what else there is only parts of it."""
     if num_parts == 1:
         return [*before, *first]
@@ -124,14 +128,6 @@ def _shape_after(chain: list[keras.Layer], shape: tuple[Any, ...]) -> tuple[Any,
     for layer in chain:
         shape = layer.compute_output_shape(shape)
     return shape
-
-
-def _images_at_once(recipe: Recipe) -> int:
-    return min(recipe.batch_size, recipe.micro_batch_size or recipe.batch_size)
-
-
-def _bytes_per_value() -> int:
-    return 2 if keras.config.dtype_policy().compute_dtype == "bfloat16" else 4
 
 
 def _identity_leaning(shape: tuple[int, ...], dtype: Any = None) -> Any:
