@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # What comes after training, apart from the forward pass, seconds on two cores on which the import of Keras takes
 # USUAL_IMPORT: saving, ONNX and figures; the report; and plots where there is no second core to draw them meanwhile.
-FINISHING, REPORTING, DRAWING, USUAL_IMPORT = 2.1, 0.4, 1.5, 2.6
+FINISHING, REPORTING, DRAWING, USUAL_IMPORT = 1.7, 0.4, 1.5, 2.6
 # How much of it goes with the import, which is Python's own work, too. On one machine the two hardly move together:
 # beside imports of 3.2 to 5.3 s, what came after training took 4.1 to 5.5 s, the longest import before the shortest.
 SCALED = 0.5
