@@ -27,6 +27,13 @@ def test_json_round_trip(tmp_path: Path) -> None:
     assert "Käfer" in path.read_text(encoding="utf-8")
 
 
+def test_names_that_are_no_utf8_come_back_from_json(tmp_path: Path) -> None:
+    """As Linux gives them: the byte e9 as a surrogate."""
+    path = write_json(tmp_path / "a.json", ["caf\udce9.png"])
+    assert path.read_bytes() == b'[\n  "caf\\udce9.png"\n]\n'
+    assert read_json(path) == ["caf\udce9.png"]
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_json_refuses_what_json_has_not(tmp_path: Path, value: float) -> None:
     with pytest.raises(ValueError, match="JSON"):

@@ -90,8 +90,11 @@ def write_bytes(path: Path, content: bytes) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Writes `text` to `path` as UTF-8 with Unix line ends, whole or not at all."""
-    return write_bytes(path, text.encode())
+    """Writes `text` to `path` as UTF-8 with Unix line ends, whole or not at all.
+
+    Of a file name that is not UTF-8 come escapes, `\\udce9` for the byte e9, from which JSON reads the same name.
+    """
+    return write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> Path:

@@ -12,6 +12,7 @@ from tinysight.data.listing import Listing
 from tinysight.data.own import OwnData
 from tinysight.data.source import list_images, load_data
 from tinysight.errors import DataError, InvalidValueError, UnknownNameError
+from tinysight.files import read_json, write_json
 from tinysight.pixels import decode_image
 
 
@@ -106,6 +107,22 @@ def test_a_class_whose_images_in_one_split_are_all_broken_is_missing_there(tmp_p
     (tmp_path / "test" / "dog" / "0.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="test lacks 'dog'"):
         load_data(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    """Those of the folder and of its classes go into files of a run; images may be called as they like."""
+    odd = os.fsdecode(b"caf\xe9")
+    make_classes(tmp_path / "classes", {"cat": 4, odd: 4})
+    with pytest.raises(DataError, match=r"the class caf\\udce9 in '.*' is not UTF-8: rename it"):
+        load_data(tmp_path / "classes")
+    make_classes(tmp_path / odd, {"cat": 4, "dog": 4})
+    with pytest.raises(InvalidValueError, match=r"the folder name .*caf\\udce9 is not UTF-8"):
+        load_data(tmp_path / odd)
+    make_classes(tmp_path / "files", {"cat": 4, "dog": 4})
+    (tmp_path / "files" / "cat" / f"{odd}.png").write_bytes(b"no picture")
+    record = write_json(tmp_path / "data.json", own(tmp_path / "files").to_record())
+    assert [each["path"] for each in read_json(record)["unreadable"]] == [f"cat/{odd}.png"]
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:

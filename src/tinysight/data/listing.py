@@ -91,6 +91,7 @@ def check_classes(root: Path, items: Iterable[Item]) -> None:
 def check_counts(root: Path, counts: Mapping[tuple[str | None, str], int]) -> None:
     """`check_classes` for numbers of images by split and class."""
     labels = sorted({label for _, label in counts}, key=natural_key)
+    _check_encoding(root, labels)
     if len(labels) < MIN_CLASSES:
         found = f"one class, '{labels[0]}' with {sum(counts.values()):,} images" if labels else "no image"
         raise DataError(f"'{root}' holds {found}; expected at least two classes")
@@ -99,6 +100,14 @@ def check_counts(root: Path, counts: Mapping[tuple[str | None, str], int]) -> No
     splits = tuple(split for split in SPLITS if any(split == found for found, _ in counts))
     if splits:
         check_splits(root, {split: {label for found, label in counts if found == split} for split in splits})
+
+
+def _check_encoding(root: Path, labels: Iterable[str]) -> None:
+    for label in labels:
+        shown = label.encode(errors="backslashreplace").decode()
+        # A name that escapes stand in is another one.
+        if shown != label:
+            raise DataError(f"the class {shown} in '{root}' is not UTF-8: rename it")
 
 
 def check_splits(root: Path, classes: dict[str, set[str]]) -> None:

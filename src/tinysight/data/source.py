@@ -14,6 +14,7 @@ from tinysight.data.listing import EXPECTED, Listing, check_classes, check_count
 from tinysight.data.own import OwnData, make_own_data, take
 from tinysight.data.proposal import check_shape, propose_shape, propose_size
 from tinysight.errors import DataError, InvalidValueError, UnknownNameError
+from tinysight.files import check_name
 from tinysight.images import DataSet, ImageSet
 from tinysight.pixels import ImageShape, array_to_input
 from tinysight.recipe import Recipe
@@ -109,10 +110,12 @@ def list_images(path: Path, group_by: str | None = None) -> Listing:
 def _existing(name: str) -> Path:
     path = Path(name).expanduser()
     try:
-        if path.exists():
-            return path.resolve()
+        found = path.resolve() if path.exists() else None
     except (OSError, ValueError):
-        pass  # Too long, or with a null byte: no path of anything.
+        found = None  # Too long, or with a null byte: no path of anything.
+    if found is not None:
+        check_name(found)
+        return found
     if not _looks_like_path(name):
         raise UnknownNameError("data set or folder", name, catalog.CATALOG)
     raise DataError(f"no data at '{name}': there is no such folder or file")

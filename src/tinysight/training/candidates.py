@@ -43,10 +43,10 @@ CANDIDATES = (
         fields={**_DOUBLE, "widths": (32, 64, 128)}, images=25_000, cost={"float32": 5.6, "bfloat16": 2.6}, later=0.2
     ),
     Candidate(
-        fields={**_DOUBLE, "widths": (64, 128, 192)}, images=110_000, cost={"float32": 15.0, "bfloat16": 5.3}, later=0.8
+        fields={**_DOUBLE, "widths": (64, 128, 192)}, images=90_000, cost={"float32": 15.0, "bfloat16": 5.3}, later=0.8
     ),
     Candidate(
-        fields={**_WIDE, "widths": (64, 256, 256)}, images=170_000, cost={"float32": 81.0, "bfloat16": 22.0}, later=0.8
+        fields={**_WIDE, "widths": (64, 256, 256)}, images=160_000, cost={"float32": 81.0, "bfloat16": 22.0}, later=0.8
     ),
     Candidate(
         fields={**_WIDE, "widths": (128, 384, 384)}, images=260_000, cost={"float32": 198.0, "bfloat16": 53.0},
