@@ -47,6 +47,7 @@ class Recipe(BaseModel):
     image_size: tuple[int, ...] = Field((), description="of own images: height and width, or one side; empty proposes")
     channels: int | None = Field(None, ge=1, le=3, description="of own images: 1 (grey) or 3 (colour); none proposes")
     test_split: float = Field(0.2, gt=0, lt=1, description="of own images: share cut off for testing")
+    test_seed: int | None = Field(None, ge=0, lt=2**31, description="of own images: of that cut; none for the seed")
     group_by: str | None = Field(None, description="of own images: column or pattern; keeps an object on one side")
     scaling: Scaling = Field("0..1", description="what raw pixels 0..255 become; part of the saved model")
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_data import small_data
 
+from tinysight.data.source import load_of_recipe
 from tinysight.errors import InvalidValueError, RunError, TrainingInterruptedError, TrainingStoppedError
 from tinysight.files import read_json
 from tinysight.jobs import seeds
@@ -59,6 +61,25 @@ def test_each_is_as_if_it_were_alone(both: tuple[SeedRuns, dict[str, Any]], tmp_
     train(RECIPE.replace(seed=8), small_data(), out=tmp_path / "alone", settings=QUIET)
     assert made_of(folder.run(8)) == made_of(Run(tmp_path / "alone"))
     assert made_of(folder.run(8))["weights"] != made_of(folder.run(7))["weights"]
+
+
+def test_recipes_of_runs_on_own_images_cut_them_as_the_first_seed_did(keras_module: Any, tmp_path: Path) -> None:
+    """So that each replays its run, and runs of several seeds are scored on the same images."""
+    generator = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = generator.integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "own" / name / f"{number}.png")
+    recipe = RECIPE.replace(data=str(tmp_path / "own"), epochs=1)
+    data = load_of_recipe(recipe)
+    train_seeds(2, recipe, data, out=tmp_path / "both", settings=QUIET)
+    for seed in (7, 8):
+        replayed = load_recipe(str(SeedRuns(tmp_path / "both").run(seed).recipe))
+        assert replayed.seed == seed
+        np.testing.assert_array_equal(load_of_recipe(replayed).test.images, data.test.images)
+    other = load_of_recipe(recipe.replace(seed=8)).test.images
+    assert not np.array_equal(other, data.test.images)
 
 
 def test_record(both: tuple[SeedRuns, dict[str, Any]]) -> None:

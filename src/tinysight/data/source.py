@@ -261,7 +261,7 @@ def load_of_recipe(recipe: Recipe, data_dir: str | Path | None = None) -> DataSe
         image_size=(recipe.image_size[0], recipe.image_size[-1]) if recipe.image_size else None,
         channels=recipe.channels,
         test_fraction=recipe.test_split,
-        seed=recipe.seed,
+        seed=recipe.seed if recipe.test_seed is None else recipe.test_seed,
         group_by=recipe.group_by,
     )
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tinysight.data.own import OwnData
 from tinysight.errors import InvalidValueError, TrainingInterruptedError
 from tinysight.files import write_json
 from tinysight.images import DataSet
@@ -56,6 +57,7 @@ def train_seeds(
         raise InvalidValueError("seeds and minutes exclude each other: by the clock no training can be had again")
     with _new_folder(out, recipe.name) as folder, without_retracing_warnings():
         summaries: list[dict[str, Any]] = []
+        test_seed = recipe.seed if isinstance(data, OwnData) and recipe.test_seed is None else recipe.test_seed
         for number in range(num_seeds):
             seed = recipe.seed + number
             settings.say(f"training {number + 1} of {num_seeds}, seed {seed}")
@@ -63,7 +65,12 @@ def train_seeds(
             own = _settings_of(settings, folder)
             try:
                 summary = train(
-                    recipe.replace(seed=seed), data, out=where, data_dir=data_dir, device=device, settings=own
+                    recipe.replace(seed=seed, test_seed=test_seed),
+                    data,
+                    out=where,
+                    data_dir=data_dir,
+                    device=device,
+                    settings=own,
                 )
             except (KeyboardInterrupt, TrainingInterruptedError):
                 if not summaries:

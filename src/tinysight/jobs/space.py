@@ -18,7 +18,7 @@ from tinysight.recipe import Recipe
 # What names a recipe, decides about the data, or would make a search choose by luck or by other images.
 FIXED = {
     "name", "description", "source", "published_accuracy", "parameters", "data", "image_size", "channels", "test_split",
-    "group_by", "validation", "validation_split", "seed",
+    "test_seed", "group_by", "validation", "validation_split", "seed",
 }  # fmt: skip
 # The shipped space goes from a recipe's learning rate divided by this to that times this.
 RATE_FACTOR = 4

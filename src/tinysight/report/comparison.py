@@ -202,7 +202,7 @@ def _check_same_images(first: Subject, other: Subject) -> None:
     if not np.array_equal(found.labels, other_found.labels) or _cut(data) != _cut(other_data):
         raise DataError(
             f"{start}: they were tested on different images ({data['name']} and {other_data['name']}); only the"
-            " same test images can be compared: train both on the same data, split by the same seed"
+            " same test images can be compared: train both on the same data, own images with the same `test_seed`"
         )
 
 
