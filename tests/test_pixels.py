@@ -327,6 +327,37 @@ class TestBadFiles:
         start = data.rindex(b"\xff\xda")
         assert "scans" in self.reason(data[:-2] + data[start:-2] * 200 + data[-2:])
 
+    @pytest.mark.parametrize("length", [b"\0\0", b"\0\1", b"\0\2"])
+    def test_jpeg_of_very_many_scans_behind_a_broken_segment(self, length: bytes) -> None:
+        data = encode(Image.fromarray(noise(16, 16, 3)), "JPEG", progressive=True)
+        start = data.rindex(b"\xff\xda")
+        scans = data[start:-2] * 200 + data[-2:]
+        assert "scans" in self.reason(data[:-2] + b"\xff\xfe" + length + scans)
+
+    @pytest.mark.parametrize("between", [b"\xff\xd0", b"\xff\x01", b"\xff\x02", b"\xff\0\xd9", b"\xff\xff\0\xd9"])
+    def test_jpeg_of_very_many_scans_with_marks_that_stand_alone(self, between: bytes) -> None:
+        data = encode(Image.fromarray(noise(16, 16, 3)), "JPEG", progressive=True)
+        start = data.rindex(b"\xff\xda")
+        assert "scans" in self.reason(data[:-2] + (between + data[start:-2]) * 200 + data[-2:])
+
+    def test_jpeg_of_very_many_segments_before_its_scans(self) -> None:
+        data = encode(Image.fromarray(noise(16, 16, 3)), "JPEG", progressive=True)
+        start = data.rindex(b"\xff\xda")
+        comments = b"\xff\xfe\0\2" * 300_000
+        assert "scans" in self.reason(data[:-2] + comments + data[start:-2] * 200 + data[-2:])
+
+    @pytest.mark.parametrize("end", [0, -2, -40])
+    def test_jpeg_whose_other_bytes_look_like_scans(self, end: int) -> None:
+        data = encode(Image.fromarray(noise(64, 64, 3)), "JPEG", restart_marker_blocks=1)
+        expected = decode_image(data, (16, 16, 3))
+        scans = b"\xff\xda\0\2" * 200
+        comment = b"\xff\xfe" + struct.pack(">H", 2 + len(scans)) + scans
+        if end:
+            assert "scans" not in self.reason(data[:2] + comment + data[2:end])
+        else:
+            film = data[:2] + comment + data[2:] + scans
+            np.testing.assert_array_equal(decode_image(film, (16, 16, 3)), expected)
+
     def test_png_whose_text_unpacks_to_a_gigabyte(self) -> None:
         packer = zlib.compressobj(9)
         bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()

@@ -1,7 +1,8 @@
-"""What an image file says without being decoded: its format, a WebP's size, whether a PNG is whole, the orientation."""
+"""What an image file says without being decoded: format, a WebP's size, a PNG's rows, a JPEG's scans, orientation."""
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -110,6 +111,33 @@ def _png_parts(data: bytes) -> Iterator[bytes]:
         if name == b"IDAT":
             yield data[place + 8 : place + 8 + length]
         place += 12 + length
+
+
+_SOS, _EOI = 0xDA, 0xD9
+# Markers that a length follows, and the end; 0xFF00 is a byte of pixels, and the others stand alone.
+_JPEG_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
+# Real files have some hundreds at most: metadata of many megabytes comes in segments of 64 KiB.
+_MAX_JPEG_SEGMENTS = 20_000
+
+
+def jpeg_num_scans(data: bytes) -> int:
+    """How many scans a decoder can meet in a JPEG, or more: metadata and what follows the end do not count.
+
+    Source: ITU-T T.81, B.1.1. Behind a broken segment decoders go on in ways of their own, so all that looks like a
+    scan counts from there on.
+    """
+    num_scans, place = 0, 2
+    for _ in range(_MAX_JPEG_SEGMENTS):
+        found = _JPEG_SEGMENT.search(data, place)
+        if found is None or data[found.end() - 1] == _EOI:
+            return num_scans
+        num_scans += data[found.end() - 1] == _SOS
+        place = found.end()
+        length = int.from_bytes(data[place : place + 2], "big")
+        if length < 2 or place + length > len(data):
+            break
+        place += length
+    return num_scans + data.count(b"\xff\xda", place)
 
 
 def orientation(exif: bytes) -> int:

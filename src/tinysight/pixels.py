@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysight.errors import ImageError, InvalidValueError
-from tinysight.image_headers import orientation, png_has_all_rows, sniff, webp_size
+from tinysight.image_headers import jpeg_num_scans, orientation, png_has_all_rows, sniff, webp_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -164,7 +164,7 @@ def _decode(data: bytes, image_shape: ImageShape, limits: ImageLimits) -> NDArra
         _check_size(webp_size(data), limits, least=image_shape[1])
     image = _guarded(lambda: _open(kind, data))
     _check_size(image.size, limits, least=image_shape[1])
-    if kind == "JPEG" and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
+    if kind == "JPEG" and jpeg_num_scans(data) > _MAX_JPEG_SCANS:
         raise ImageError(f"has more than {_MAX_JPEG_SCANS} scans, which no picture needs")
     return _guarded(lambda: _load(kind, image, data, image_shape))
 
