@@ -72,6 +72,30 @@ def test_a_full_disk_is_said_in_one_line(tmp_path: Path, number: int) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+def test_numpy_on_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
+    import subprocess
+
+    text = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from tinysight.errors import DiskFullError
+from tinysight.files import atomic_path
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    with atomic_path(Path(sys.argv[1])) as temporary:
+        np.save(temporary, np.zeros(1_000_000, np.uint8))
+except DiskFullError as error:
+    print(error)
+"""
+    words = [sys.executable, "-c", text, str(tmp_path / "a.npy")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "a.npy was not written" in done.stdout, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_faults_of_the_system_are_not_hidden(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), atomic_path(tmp_path / "a.bin"):
         raise PermissionError(errno.EACCES, "no")

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,11 +45,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
-        if error.errno in _FULL:
+        if is_disk_full(error):
             raise DiskFullError(f"the disk is full: {path} was not written; free some space and try again") from None
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether there was no room for a file; NumPy says so in words alone."""
+    return error.errno in _FULL or re.fullmatch(r"\d+ requested and \d+ written", str(error)) is not None
 
 
 def check_name(path: Path) -> None:

@@ -246,6 +246,26 @@ class TestItself:
         assert process.wait() == 1
         assert b"Traceback" not in err
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    @pytest.mark.parametrize("words", [("recipes",), ("--help",), ("devices", "--json")])
+    def test_a_full_disk(self, tmp_path: Path, words: tuple[str, ...], unbuffered: str) -> None:
+        import os
+        import subprocess
+        import sys
+
+        start = [sys.executable, "-m", "tinysight", *words]
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                start, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False
+            )
+            silent = subprocess.run(start, cwd=tmp_path, stdout=full, stderr=full, env=environment, check=False)
+        assert done.stderr == (
+            "tinysight: the disk is full: the output was not written whole; free some space and try again\n"
+        )
+        assert (done.returncode, silent.returncode) == (2, 2)
+
     def test_as_a_module(self, tmp_path: Path) -> None:
         done = run_command("--version", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")

@@ -203,3 +203,35 @@ def test_weights_that_do_not_fit_the_named_code(make_own: Callable[[str], Run], 
 
     with pytest.raises(ModelError, match="do not fit"):
         load_for_export(make_own("halved"), f"{own_code}:functional")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+@pytest.mark.parametrize("is_in_worker", [False, True])
+def test_a_full_temporary_folder_is_said_in_one_line(
+    is_in_worker: bool, command: Command, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+    import signal
+
+    from tinysight.export import build, worker
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    start_worker = worker.start_worker
+
+    def start_with_little_room(job: worker.Job, folder: Path) -> dict[str, Any]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+        return start_worker(job, folder)
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        if is_in_worker:
+            monkeypatch.setattr(build, "start_worker", start_with_little_room)
+        else:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        status, out, err = command("export", trained.run.folder, "--format", "keras", "--out", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert (status, out) == (2, "")
+    assert "the disk is full: the temporary folder" in err.splitlines()[-1]
+    assert err.endswith("free some space, or name another folder with TMPDIR\n")

@@ -5,15 +5,18 @@ Commands are imported when they are called, so that `--help` and a wrong option 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
+import os
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from tinysight.errors import TinysightError, UnknownNameError
+from tinysight.files import is_disk_full
 from tinysight.training.backend import own_process
 
 # Command -> (module with a click command of the same name, help line). The order is the order of `--help`.
@@ -93,6 +96,8 @@ def main(arguments: list[str] | None = None) -> None:
     started = time.perf_counter()
     try:
         status = tinysight.main(args=arguments, prog_name="tinysight", standalone_mode=False, obj={"started": started})
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
         status = _told(error)
     # Otherwise the collector walks through all of Keras once more before the process ends.
@@ -113,11 +118,37 @@ def _told(error: Exception | KeyboardInterrupt) -> int:
     if isinstance(error, TinysightError):
         click.echo(f"tinysight: {error}", err=True)
         return error.exit_status
+    status = _told_of_system(error) if isinstance(error, OSError) else None
+    if status is None:
+        raise error
+    return status
+
+
+def _told_of_system(error: OSError) -> int | None:
+    """As `_told`, of what the operating system refused; None for what is none of a person's."""
     if isinstance(error, BrokenPipeError):
+        _give_up_when_stuck(sys.stdout)
         sys.stderr.close()
         return 1
-    # Without a file it is none of a person's.
-    if isinstance(error, OSError) and error.filename is not None:
+    if error.filename is not None:
         click.echo(f"tinysight: cannot use {error.filename}: {error.strerror}; name another place", err=True)
         return 2
-    raise error
+    if not is_disk_full(error):
+        return None
+    with contextlib.suppress(OSError):
+        click.echo(
+            "tinysight: the disk is full: the output was not written whole; free some space and try again", err=True
+        )
+    _give_up_when_stuck(sys.stdout)
+    _give_up_when_stuck(sys.stderr)
+    return 2
+
+
+def _give_up_when_stuck(stream: TextIO) -> None:
+    """What a stream cannot get rid of goes nowhere; Python would try again at its end, complain, and exit with 120."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

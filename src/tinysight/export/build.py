@@ -20,7 +20,7 @@ from tinysight.export.formats import Wanted
 from tinysight.export.held_out import HeldOut
 from tinysight.export.parity import Parity, compare, require_equal, require_small_loss
 from tinysight.export.timing import Timing
-from tinysight.export.worker import Job, output_path, start_worker
+from tinysight.export.worker import Job, full_disk_said, output_path, start_worker
 from tinysight.files import atomic_path, read_json
 from tinysight.recipe import load_recipe
 from tinysight.runs import Run, export_name, read_summary
@@ -96,11 +96,13 @@ def make_exports(
 
     Raises:
         ModelError: when the run's model cannot be loaded at all.
+        DiskFullError: when the temporary folder, or `folder`, has too little room.
     """
     with tempfile.TemporaryDirectory(prefix="tinysight-export-") as name:
         work = Path(name)
-        np.save(work / "images.npy", held_out.test.images)
-        np.save(work / "calibration.npy", held_out.calibration)
+        with full_disk_said(work):
+            np.save(work / "images.npy", held_out.test.images)
+            np.save(work / "calibration.npy", held_out.calibration)
         job = Job(
             run=str(run.folder),
             own_model=own_model,
@@ -113,8 +115,9 @@ def make_exports(
         exports, failures = [], []
         for item in wanted:
             try:
-                made = _made(run, item, job, result["errors"], work)
-                parity = _checked(item, made, work, expected, held_out, force)
+                with full_disk_said(work):
+                    made = _made(run, item, job, result["errors"], work)
+                    parity = _checked(item, made, work, expected, held_out, force)
             except ModelError as error:
                 failures.append(error)
             else:

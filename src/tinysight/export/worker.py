@@ -8,20 +8,25 @@ converters print stays in here. The folder holds `job.json`, `images.npy` and `c
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinysight.errors import ModelError, TinysightError
+from tinysight.errors import DiskFullError, ModelError, TinysightError
 from tinysight.export.formats import Wanted
-from tinysight.files import read_json, write_json
+from tinysight.files import is_disk_full, read_json, write_json
 from tinysight.runs import Run, export_name
 from tinysight.serving.model_info import from_json
+
+# What the process ends with when its folder is full.
+_DISK_FULL = 28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,7 @@ def start_worker(job: Job, folder: Path) -> dict[str, Any]:
 
     Raises:
         ModelError: when the run's model cannot be loaded.
+        DiskFullError: when `folder` has too little room.
     """
     write_job(job, folder)
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
@@ -58,9 +64,29 @@ def start_worker(job: Job, folder: Path) -> dict[str, Any]:
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace"
     )
+    if done.returncode == _DISK_FULL:
+        raise _disk_full(folder)
     if not (folder / "result.json").is_file():
         raise RuntimeError(f"the exporting process ended with status {done.returncode}:\n{done.stderr[-4000:]}")
     return read_result(folder)
+
+
+@contextlib.contextmanager
+def full_disk_said(folder: Path) -> Iterator[None]:
+    """Raises a DiskFullError, in words that help, when the temporary `folder` has too little room."""
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise _disk_full(folder) from None
+        raise
+
+
+def _disk_full(folder: Path) -> DiskFullError:
+    return DiskFullError(
+        f"the disk is full: the temporary folder {folder.parent} has too little room for the export; free some space,"
+        " or name another folder with TMPDIR"
+    )
 
 
 def write_job(job: Job, folder: Path) -> None:
@@ -130,4 +156,8 @@ def _read_job(path: Path) -> Job:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    try:
+        with full_disk_said(Path(sys.argv[1])):
+            main(Path(sys.argv[1]))
+    except DiskFullError:
+        sys.exit(_DISK_FULL)
