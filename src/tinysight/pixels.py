@@ -31,6 +31,7 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".di
 # A progressive JPEG is decoded once per scan: a few bytes each, a whole picture's work each. Real ones have about ten.
 _MAX_JPEG_SCANS = 100
 _STRIP_ROWS = 128
+_NO_FILE, _UNREADABLE, _NO_MEMORY = "no such file", "cannot be read", "needs more memory than there is"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,11 @@ def decode_image(
         return _decode(data, image_shape, limits)
     except ImageError as error:
         raise ImageError(f"{label}: {error}") from None
+
+
+def may_pass(reason: str) -> bool:
+    """Whether what an ImageError says is of the system, not of the picture, so that the same file may be read later."""
+    return reason.startswith((_NO_FILE, _UNREADABLE, _NO_MEMORY))
 
 
 def array_to_input(array: Any, image_shape: ImageShape) -> NDArray[np.uint8]:
@@ -145,10 +151,10 @@ def _read(path: Path, limits: ImageLimits, label: str) -> bytes:
             # One byte more than allowed tells a file at the limit from one past it, even where it has no size (a pipe).
             return file.read(limits.max_bytes + 1)
     except FileNotFoundError:
-        raise ImageError(f"{label}: no such file") from None
+        raise ImageError(f"{label}: {_NO_FILE}") from None
     except OSError as error:
         # Windows says "permission denied" when a folder is opened.
-        reason = "is a folder; expected an image file" if path.is_dir() else f"cannot be read: {error.strerror}"
+        reason = "is a folder; expected an image file" if path.is_dir() else f"{_UNREADABLE}: {error.strerror}"
         raise ImageError(f"{label}: {reason}") from None
     except ValueError:
         raise ImageError(f"{label!r}: is no possible file name") from None
@@ -195,7 +201,7 @@ def _guarded(step: Callable[[], Result]) -> Result:
     except (ImageError, InvalidValueError):
         raise
     except MemoryError:
-        raise ImageError("needs more memory than there is") from None
+        raise ImageError(_NO_MEMORY) from None
     except Exception as error:  # On damaged files Pillow's readers raise nearly every built-in exception.
         raise ImageError(f"is damaged or cut off ({' '.join(str(error).split()) or type(error).__name__})") from None
 

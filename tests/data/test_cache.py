@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -94,6 +95,47 @@ def test_nothing_is_decoded_twice_unless_it_changed(
     load_data(folder)
     load_data(folder, image_size=(8, 8))
     assert len(decodings) == len(cached_folders()) == 3
+
+
+def test_what_the_system_did_not_let_be_read_is_tried_again(
+    folder: Path, small_limits: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a" / "00.png").write_bytes(b"nothing")
+    monkeypatch.setattr(picture_pool, "_CHUNK", 4)
+    refused = {folder / "a" / "3.png", folder / "b" / "4.png"}
+    open_path = Path.open
+
+    def refusing(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path in refused:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open_path(path, *arguments, **options)
+
+    def left_out() -> list[str]:
+        data = load_data(folder)
+        assert isinstance(data, OwnData)
+        return [left.name for left in data.left_out]
+
+    monkeypatch.setattr(Path, "open", refusing)
+    broken, first, second = (str(Path(*name.split("/"))) for name in ("a/00.png", "a/3.png", "b/4.png"))
+    assert left_out() == [broken, first, second]
+    assert left_out() == [broken, first, second]
+    assert "going on with" not in capsys.readouterr().err
+    mapped = load_data(folder).train.images
+    before = np.array(mapped)
+
+    refused.remove(folder / "b" / "4.png")
+    assert left_out() == [broken, first]
+    assert "going on with" in capsys.readouterr().err
+    np.testing.assert_array_equal(np.asarray(mapped), before)
+    refused.clear()
+    assert left_out() == [broken]
+    stored = load_data(folder)
+    assert len(cached_folders()) == 1
+    monkeypatch.setattr(source, "CACHE_FROM_IMAGES", 1000)
+    for kept, plain in zip(both(stored), both(load_data(folder)), strict=True):
+        np.testing.assert_array_equal(np.asarray(kept.images), plain.images)
+        np.testing.assert_array_equal(kept.labels, plain.labels)
+        assert tuple(kept.sources) == plain.sources
 
 
 def test_worker_processes_decode_the_same(folder: Path, small_limits: None, monkeypatch: pytest.MonkeyPatch) -> None:

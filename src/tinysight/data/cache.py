@@ -27,16 +27,18 @@ from tinysight.data.catalog import cache_dir
 from tinysight.data.decoded import DecodedListing, check_readable, describe_readable
 from tinysight.data.listing import Listing
 from tinysight.data.picture_pool import decode_all
+from tinysight.data.pictures import decode_pictures, reader
 from tinysight.data.progress import Progress
 from tinysight.errors import DataError
 from tinysight.files import atomic_path, read_json, write_bytes, write_json
 from tinysight.images import ImageSet
-from tinysight.pixels import ImageShape
+from tinysight.pixels import ImageShape, may_pass
 from tinysight.stored import StoredNames, open_rows
 
 # Goes up when the files here, or the pixels that a file decodes to, change.
 _VERSION = 1
 _SAVE_SECONDS = 5.0
+_COPY_BYTES = 16 << 20
 _IMAGES, _NAMES, _ENDS, _INDEX, _STATE = "images.u8", "names.u8", "ends.npy", "index.json", "state.json"
 _PARTIAL = ".partial-"
 
@@ -59,18 +61,15 @@ def decode_to_cache(listing: Listing, image_shape: ImageShape) -> DecodedListing
     """Decodes all images into the cache, unless they are there, and opens them.
 
     Two processes may do this at once: one decodes, the other waits. After a kill the next call goes on where it was.
+    Images that the system did not let be read are tried again at every call.
 
     Raises:
         DataError: as `decode_in_memory`; also when the disk has too little room, or the cache cannot be written.
     """
     folder = cache_root() / cache_key(listing, image_shape)
-    if not _is_whole(folder):
+    if not _is_whole(folder) or _readable_by_now(folder, listing) is not None:
         with _errors_for_people(), _only_process(folder):
-            if not _is_whole(folder):
-                if folder.is_dir():
-                    _say(f"the decoded images in {folder} are damaged and are decoded anew")
-                    remove(folder)
-                _build(folder, listing, image_shape)
+            _make_whole(folder, listing, image_shape)
     return _open(folder, listing)
 
 
@@ -107,6 +106,46 @@ def _is_whole(folder: Path) -> bool:
         return bool(size == index["num_images"] * int(np.prod(index["image_shape"])))
     except (FileNotFoundError, ValueError):
         return False
+
+
+def _make_whole(folder: Path, listing: Listing, image_shape: ImageShape) -> None:
+    if _is_whole(folder):
+        position = _readable_by_now(folder, listing)
+        if position is None:
+            return
+        _begin_from(folder, position)
+        remove(folder)
+    elif folder.is_dir():
+        _say(f"the decoded images in {folder} are damaged and are decoded anew")
+        remove(folder)
+    _build(folder, listing, image_shape)
+
+
+def _readable_by_now(folder: Path, listing: Listing) -> int | None:
+    """The first position whose image the system did not let be read, and now does."""
+    index = read_json(folder / _INDEX)
+    positions = sorted(position for position, reason in index["failed"] if may_pass(reason))
+    if not positions:
+        return None
+    names = [listing.items[position].name for position in positions]
+    _, failed = decode_pictures(reader(listing.kind, listing.base), names, tuple(index["image_shape"]))
+    still = {number for number, reason in failed if may_pass(reason)}
+    return next((position for number, position in enumerate(positions) if number not in still), None)
+
+
+def _begin_from(folder: Path, position: int) -> None:
+    """Begins a whole listing anew with what it has before `position`; a copy, as others may have it mapped."""
+    index = read_json(folder / _INDEX)
+    failed = {number: reason for number, reason in index["failed"] if number < position}
+    state = _State(position, position - len(failed), failed)
+    partial = folder.with_name(_PARTIAL + folder.name)
+    partial.mkdir(exist_ok=True)
+    row_bytes = int(np.prod(index["image_shape"]))
+    _check_room(partial, state.num_rows * row_bytes)
+    with (folder / _IMAGES).open("rb") as whole, (partial / _IMAGES).open("wb") as file:
+        for start in range(0, state.num_rows * row_bytes, _COPY_BYTES):
+            file.write(whole.read(min(_COPY_BYTES, state.num_rows * row_bytes - start)))
+        _save(partial, file, state)
 
 
 def cached_folders() -> list[Path]:
