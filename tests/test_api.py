@@ -13,7 +13,14 @@ from small_data import small_data
 from whole_commands import Trained
 
 import tinysight
-from tinysight.errors import DataUnavailableError, InvalidValueError, RunError, TinysightError, UnknownNameError
+from tinysight.errors import (
+    DataError,
+    DataUnavailableError,
+    InvalidValueError,
+    RunError,
+    TinysightError,
+    UnknownNameError,
+)
 
 
 class TestNames:
@@ -89,6 +96,16 @@ class TestFaults:
     def test_no_substitute_for_named_data(self, offline: Path) -> None:
         with pytest.raises(DataUnavailableError, match="cifar10"):
             tinysight.train("tensorflow", data="cifar10")
+
+    @pytest.mark.parametrize("as_type", [str, Path])
+    def test_a_path_of_either_type_names_the_data(self, as_type: Any, offline: Path, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"no data at '.*gone': there is no such folder"):
+            tinysight.train("mnist-softmax", data=as_type(tmp_path / "gone"), epochs=1)
+
+    @pytest.mark.parametrize("data", [b"pictures", 3, [], small_data().train])
+    def test_data_of_another_type(self, data: Any, offline: Path) -> None:
+        with pytest.raises(InvalidValueError, match=r"data is of type \w+; expected the name .* or None"):
+            tinysight.train("mnist-softmax", data=data, epochs=1)
 
     def test_no_run(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match="no run at"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinysight.errors import InvalidValueError
 from tinysight.runs import Run, open_run
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ class TrainedRun(Run):
 def train(
     recipe: str | None = None,
     *,
-    data: str | DataSet | None = None,
+    data: str | os.PathLike[str] | DataSet | None = None,
     data_dir: str | Path | None = None,
     out: str | Path | None = None,
     device: str = "auto",
@@ -116,7 +118,7 @@ def train(
 
     Args:
         recipe: name of a shipped recipe or path of a .toml file; None for the default one.
-        data: name of a data set, path of your own images, or a `DataSet`; None for the recipe's.
+        data: name of a data set, path of your own images (text or `Path`), or a `DataSet`; None for the recipe's.
         data_dir: where extracted archives lie; None for TINYSIGHT_DATA, else the cache.
         out: the run folder, new or empty; None for a new one under `runs/`.
         device: "auto", "cpu", "gpu" or "gpu:N".
@@ -132,6 +134,7 @@ def train(
         The finished run; its `summary` has the figures.
 
     Raises:
+        InvalidValueError: for data of another type, and for fields out of range.
         TinysightError: for what a person can mend: an unknown name, data that cannot be had, a loss that is not finite.
     """
     import sys
@@ -145,7 +148,7 @@ def train(
         if not quiet:
             print(text, file=sys.stderr)
 
-    named = {"data": data} if isinstance(data, str) else {}
+    named = _named_data(data)
     if start is not None and recipe is None:
         loaded = verb.recipe_of_start(start, {**named, **fields})
     else:
@@ -155,6 +158,20 @@ def train(
     settings = verb.Settings(quiet=quiet, save_json=save_json, report=report, callbacks=callbacks, start=start, say=say)
     summary = verb.train(loaded, chosen, out=out, data_dir=data_dir, device=device, settings=settings)
     return TrainedRun(summary["run"])
+
+
+def _named_data(data: Any) -> dict[str, str]:
+    """The recipe's field `data` where data were named; nothing for a `DataSet` or None."""
+    from tinysight.images import DataSet
+
+    if data is None or isinstance(data, DataSet):
+        return {}
+    if isinstance(data, str | os.PathLike):
+        return {"data": os.fsdecode(data)}
+    raise InvalidValueError(
+        f"data is of type {type(data).__name__}; expected the name of a data set, the path of your own images,"
+        " a tinysight.DataSet or None"
+    )
 
 
 def resume(
