@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_images import make_classes
 from small_data import small_data, stripes
 
+from tinysight.data.source import load_data
 from tinysight.data.validation import read_split, split_for_training, write_split
-from tinysight.errors import TinysightError
+from tinysight.errors import DataError, TinysightError
 from tinysight.recipe import make_recipe
 
 
@@ -53,10 +55,32 @@ def test_a_split_that_the_data_brings_is_used(kind: str) -> None:
 def test_too_few_images() -> None:
     data = small_data()
     few = replace(data, train=data.train.take(np.arange(5)))
-    with pytest.raises(TinysightError, match="single example"):
+    expected = r"'stripes': the class 'bee', 'cat', 'dog' has a single image to train on; .* --set validation=none"
+    with pytest.raises(DataError, match=expected):
         split_for_training(make_recipe({}), few)
+    with pytest.raises(DataError, match="'stripes' has no image to train on"):
+        split_for_training(make_recipe({}), replace(data, train=data.train.take(np.arange(0))))
     with pytest.raises(TinysightError, match="leaves one side empty"):
         split_for_training(make_recipe({"validation": "last", "validation_split": 0.999}), few)
+
+
+@pytest.mark.parametrize(("fraction", "per_class"), [(0.01, 1), (0.99, 9)])
+def test_a_share_too_small_for_the_classes_is_one_of_each(fraction: float, per_class: int) -> None:
+    split = split_for_training(make_recipe({"validation_split": fraction}), small_data())
+    assert split.validation is not None
+    assert split.validation.counts().tolist() == [per_class] * 4
+    assert split.train_counts().tolist() == [10 - per_class] * 4
+
+
+def test_three_images_of_a_class_are_enough(tmp_path: Path) -> None:
+    recipe = make_recipe({})
+    split = split_for_training(recipe, load_data(make_classes(tmp_path / "three", {"a": 40, "b": 40, "rare": 3})))
+    assert split.validation is not None
+    assert (split.train_counts()[2], split.validation.counts()[2]) == (1, 1)
+    two = load_data(make_classes(tmp_path / "two", {"a": 40, "b": 40, "rare": 2}))
+    with pytest.raises(DataError, match="the class 'rare' has a single image to train on"):
+        split_for_training(recipe, two)
+    assert split_for_training(recipe.replace(validation="none"), two).num_train == 66
 
 
 def test_round_trip(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tinysight.data.grouped_split import grouped_split
 from tinysight.data.own import OwnData, take
-from tinysight.data.splits import last_fraction_split, stratified_split
+from tinysight.data.splits import Indices, last_fraction_split, stratified_split
+from tinysight.errors import DataError
 from tinysight.files import atomic_path
 from tinysight.images import DataSet, ImageSet
 from tinysight.recipe import Recipe
@@ -75,7 +76,7 @@ def _held_out(recipe: Recipe, data: DataSet) -> TrainingSplit:
     elif recipe.validation == "last":
         kept, held_out = last_fraction_split(len(data.train), recipe.validation_split)
     else:
-        kept, held_out = stratified_split(data.train.labels, recipe.validation_split, recipe.seed)
+        kept, held_out = _stratified(recipe, data)
     return TrainingSplit(
         images=data.train,
         validation=take(data.train, held_out),
@@ -83,6 +84,23 @@ def _held_out(recipe: Recipe, data: DataSet) -> TrainingSplit:
         validation_indices=held_out,
         validation_source="train",
     )
+
+
+def _stratified(recipe: Recipe, data: DataSet) -> tuple[Indices, Indices]:
+    counts = data.train.counts()
+    if not counts.any():
+        raise DataError(f"'{data.name}' has no image to train on; expected at least two of each class")
+    few = [f"'{data.class_names[label]}'" for label in np.flatnonzero(counts == 1)]
+    if few:
+        raise DataError(
+            f"'{data.name}': the class {', '.join(few[:10])} has a single image to train on; expected at least two, one"
+            " of them held out for validation: add images of it, or train with --set validation=none"
+        )
+    num_wanted = int(recipe.validation_split * len(data.train) + 0.5)
+    num_classes = int(np.count_nonzero(counts))
+    # Small classes give more than their share, so that each has an image on both sides.
+    num_held_out = min(max(num_wanted, num_classes), len(data.train) - num_classes)
+    return stratified_split(data.train.labels, num_held_out, recipe.seed)
 
 
 def write_split(path: Path, split: TrainingSplit) -> None:
