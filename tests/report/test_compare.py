@@ -9,6 +9,7 @@ from whole_commands import run_command
 
 from tinysight.errors import DataError, InvalidValueError, RunError
 from tinysight.verbs.compare import compare
+from tinysight.verbs.report import report
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,16 @@ def test_only_a_page_of_ours_is_overwritten(runs, tmp_path):
     page.unlink()
     for _ in range(2):
         assert compare([runs / "good", runs / "poor"], output=page).page == page
+
+
+def test_other_pages_of_tinysight_are_not_overwritten(runs, tmp_path, data):
+    folder = make_run(tmp_path / "own", data).run.folder
+    report(folder, quick=True)
+    page = folder / "report.html"
+    before = page.read_bytes()
+    with pytest.raises(InvalidValueError, match="no comparison of ours"):
+        compare([runs / "good", folder], output=page)
+    assert page.read_bytes() == before
 
 
 def test_command(runs, tmp_path, command):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tinysight.report.comparison import SideBySide
 
 DEFAULT_PAGE = "comparison.html"
-# What a page of ours says of itself; another file is never overwritten.
-_OWN = '<meta name="generator" content="tinysight'
+# What marks a page as ours to overwrite.
+_MARK = '<meta name="generator" content="tinysight compare">'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,5 +56,5 @@ def compare(paths: Sequence[str | Path], *, output: str | Path = DEFAULT_PAGE) -
 def _check_free(page: Path) -> None:
     if page.suffix.lower() not in (".html", ".htm"):
         raise InvalidValueError(f"'{page}' does not end in .html, which the comparison is written as")
-    if page.is_dir() or (page.exists() and _OWN not in page.read_text(encoding="utf-8", errors="replace")[:2000]):
+    if page.is_dir() or (page.exists() and _MARK not in page.read_text(encoding="utf-8", errors="replace")[:2000]):
         raise InvalidValueError(f"'{page}' exists and is no comparison of ours: name another file with --output")
