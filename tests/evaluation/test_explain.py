@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,9 +21,13 @@ from whole_commands import QUICK_XLA
 from tinysight.errors import InvalidValueError
 from tinysight.evaluation.geometry import Axis, stretch
 from tinysight.evaluation.pictures import to_pictures
+from tinysight.files import read_json, write_json
+from tinysight.report.explain_figures import classic_figure, features_figure, heat_figure, kernels_figure
+from tinysight.report.plots import save
 from tinysight.runs import Run
 from tinysight.serving.heatmap import occlusion_map
 from tinysight.serving.predictor import Predictor
+from tinysight.verbs.explain import explain
 
 
 def hits(maps: np.ndarray, squares: np.ndarray, *, slack: int = 2) -> float:
@@ -334,6 +339,32 @@ class TestCommand:
                 assert min(picture.size) > 50
                 assert len(np.unique(np.asarray(picture))) > 20
         assert sorted((tmp_path / "out").iterdir()) == sorted([*written, Path(result["kernels"])])
+
+    @pytest.mark.filterwarnings("error:Glyph")
+    def test_any_name_can_be_drawn(self, quadrant_run: Run, tmp_path: Path) -> None:
+        run = Run(shutil.copytree(quadrant_run.folder, tmp_path / "run"))
+        class_names = ["$5_$6", "upper \U00013000", "Grüße", r"\frac$"]
+        write_json(run.data, read_json(run.data) | {"class_names": class_names})
+        names = ["cost $5_$6.png", "b \U00013000.png", "$^$.png"]
+        for name, image in zip(names, quadrants(3, seed=3).images, strict=True):
+            Image.fromarray(image[..., 0]).save(tmp_path / name)
+        result = explain(run.folder, [tmp_path / name for name in names], output=tmp_path / "out")
+        written = {Path(file).name for record in result["images"] for file in record["files"]}
+        assert len(written) == 9
+        assert "001-cost $5_$6-heatmap.png" in written
+
+    def test_any_name_of_a_layer_can_be_drawn(self, tmp_path: Path) -> None:
+        image, values = quadrants(1).images[0], np.zeros((4, 4, 2), np.float32)
+        layer, title = ("$a_$b", values), "$5_$6"
+        for number, figure in enumerate(
+            (
+                features_figure(image, [layer], title),
+                classic_figure(image, layer, title),
+                kernels_figure(np.zeros((2, 3, 3, 1), np.uint8), title),
+                heat_figure(image, np.zeros(image.shape[:2], np.float32), title, title),
+            )
+        ):
+            save(figure, tmp_path / f"{number}.png")
 
     def test_bad_arguments(
         self, quadrant_run: Run, command: Callable[..., tuple[int, str, str]], tmp_path: Path

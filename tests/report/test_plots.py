@@ -137,6 +137,7 @@ def test_names_that_no_font_has_become_numbers():
     assert font.drawable("Grüße", 0) == "Grüße"
     assert font.drawable("\U0010fffd", 3) == "class 3"
     assert font.drawable(" \n", 4) == "class 4"
+    assert font.drawable("\U00013000.png", 5, "image") == "image 5"
 
 
 def test_samples_are_of_all_classes_where_a_split_is_sorted_by_class():

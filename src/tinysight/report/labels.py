@@ -42,11 +42,17 @@ class PlotFont:
     def __init__(self) -> None:
         self.families = list(_installed_families())
 
-    def drawable(self, name: str, index: int) -> str:
-        """The name, or "class 7" for one with characters that no font here has; control characters become spaces."""
+    def drawable(self, name: str, index: int, kind: str = "class") -> str:
+        """The name, or "class 7" for one with characters that no font here has; control characters become spaces.
+
+        Args:
+            name: of a class, a file or a layer.
+            index: its number.
+            kind: what it is called with its number.
+        """
         clean = " ".join("".join(c if c.isprintable() else " " for c in name).split())
         known = set().union(*(_characters(family) for family in self.families))
-        return clean if clean and {ord(c) for c in clean} <= known else f"class {index}"
+        return clean if clean and {ord(c) for c in clean} <= known else f"{kind} {index}"
 
 
 @functools.cache

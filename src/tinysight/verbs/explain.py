@@ -81,8 +81,10 @@ def _draw(
     from tinysight.evaluation.explain import first_layer_kernels, heat_maps
     from tinysight.models.saving import load_keras_file
     from tinysight.report.explain_figures import kernels_figure
+    from tinysight.report.labels import PlotFont
     from tinysight.report.plots import save
 
+    font = PlotFont()
     model = load_keras_file(run.keras_model)
     pixels = np.stack([item for item in decoded if not isinstance(item, str)])
     probabilities = np.asarray(model.predict(pixels, batch_size=500, verbose=0))
@@ -90,7 +92,8 @@ def _draw(
     kernels = first_layer_kernels(model)
     say(f"{maps.method}: {maps.words}")
     if kernels is not None:
-        title = f"{len(kernels.pictures)} windows of {kernels.layer}, the first layer; mid grey is no weight"
+        layer = font.drawable(kernels.layer, 1, "layer")
+        title = f"{len(kernels.pictures)} windows of {layer}, the first layer; mid grey is no weight"
         save(kernels_figure(kernels.pictures, title), folder / "kernels.png")
     records: list[dict[str, Any]] = []
     rows = iter(range(len(pixels)))
@@ -99,9 +102,11 @@ def _draw(
             records.append({"path": item.path, "error": image})
             continue
         row = next(rows)
-        name, score = class_names[int(maps.classes[row])], float(probabilities[row].max())
+        said, score = int(maps.classes[row]), float(probabilities[row].max())
+        name = class_names[said]
         stem = f"{number:03}-{Path(item.path).stem}"
-        title = f"{Path(item.path).name}: {name}, {score:.4f}"
+        file_name = font.drawable(Path(item.path).name, number, "image")
+        title = f"{file_name}: {font.drawable(name, said)}, {score:.4f}"
         files = _draw_image(model, image, maps.maps[row], title, maps.words, folder, stem)
         records.append({"path": item.path, "predicted": name, "score": score, "files": [str(file) for file in files]})
     return {
