@@ -14,9 +14,12 @@ from tinysight.errors import InvalidValueError, RunError
 from tinysight.evaluation.predictions import Predictions, read_predictions, write_predictions
 from tinysight.files import read_json, write_json
 from tinysight.metrics.calibration import apply_temperature
+from tinysight.recipe import load_recipe
+from tinysight.report.trust import trust_of
 from tinysight.runs import Run, read_summary
 from tinysight.serving.predictor import Predictor
 from tinysight.verbs.calibrate import calibrate
+from tinysight.verbs.report import report
 
 
 @pytest.fixture
@@ -83,6 +86,39 @@ def test_a_run_without_onnx_file(run: Run) -> None:
     calibrate(run.folder, say=lines.append)
     assert not run.onnx_model.exists()
     assert "only its Keras file" in lines[0]
+
+
+def test_says_which_pages_show_the_figures_from_before(run: Run) -> None:
+    def said() -> list[str]:
+        lines: list[str] = []
+        calibrate(run.folder, say=lines.append)
+        return [line for line in lines if "from before" in line]
+
+    for path in (run.report, run.model_card):
+        path.unlink(missing_ok=True)
+    assert said() == []
+    run.model_card.write_text("old", encoding="utf-8")
+    (line,) = said()
+    assert line.startswith("MODEL_CARD.md in ")
+    run.report.write_text("old", encoding="utf-8")
+    (line,) = said()
+    assert line.startswith("report.html and MODEL_CARD.md in ")
+    assert line.endswith(f"`tinysight report {run.folder}` writes them anew")
+    report(run.folder, quick=True)
+    assert "old" not in {path.read_text(encoding="utf-8") for path in (run.report, run.model_card)}
+
+
+def test_the_page_names_the_models_that_hold_the_temperature(run: Run) -> None:
+    calibrate(run.folder)
+    recipe = load_recipe(str(run.recipe))
+
+    def words() -> str:
+        return trust_of(run, read_predictions(run.predictions), read_json(run.metrics), recipe.seed).temperature
+
+    assert words().startswith("model.keras and model.onnx hold a temperature of ")
+    assert words().endswith("Files exported before the calibration hold none.")
+    run.onnx_model.unlink()
+    assert words().startswith("model.keras holds a temperature of ")
 
 
 @pytest.mark.parametrize(("source", "word"), [("test", "validated on its test split"), ("none", "held out no")])

@@ -17,7 +17,7 @@ from tinysight.metrics.selective import RiskCoverage, risk_coverage
 from tinysight.report import teacher
 from tinysight.report.charts import Chart, Series, make_chart
 from tinysight.report.figures import FigureRow, figure_row
-from tinysight.report.words import GAP, percent
+from tinysight.report.words import GAP, listed, percent
 from tinysight.runs import Run
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
@@ -87,8 +87,8 @@ def _temperature(run: Run, predictions: Mapping[str, Predictions]) -> tuple[str,
     if run.calibration.is_file():
         record = read_json(run.calibration)
         words = (
-            f"The saved and exported models hold a temperature of {record['temperature']:.2f}, fitted on"
-            f" {record['num_images']:,} validation images; the scores here are with it."
+            f"{_holders(run)} a temperature of {record['temperature']:.2f}, fitted on {record['num_images']:,}"
+            " validation images; the scores here are with it. Files exported before the calibration hold none."
         )
         return words, record
     if "validation" not in predictions:
@@ -99,6 +99,12 @@ def _temperature(run: Run, predictions: Mapping[str, Predictions]) -> tuple[str,
     before, after = (float(log_losses(rows, test.labels).mean()) for rows in (test.probabilities, scaled))
     record = {"temperature": fitted.value, "num_images": fitted.num_images, "test_log_loss": [before, after]}
     return teacher.temperature(fitted.value, before, after), record
+
+
+def _holders(run: Run) -> str:
+    """The models that a calibration rewrites, as the beginning of a sentence."""
+    names = [path.name for path in (run.keras_model, run.onnx_model) if path.is_file()]
+    return f"{listed(names)} {'holds' if len(names) == 1 else 'hold'}"
 
 
 def _as_percent(value: float) -> str:

@@ -62,7 +62,18 @@ def calibrate(path: str | Path, *, say: Callable[[str], None] = lambda text: Non
     write_json(run.calibration, record)
     if run.exports.is_dir():
         say(f"the files in {run.exports} hold no temperature: export them again")
+    _say_stale(run, say)
     return record
+
+
+def _say_stale(run: Run, say: Callable[[str], None]) -> None:
+    stale = [path.name for path in (run.report, run.model_card) if path.is_file()]
+    if stale:
+        verb, them = ("shows", "it") if len(stale) == 1 else ("show", "them")
+        say(
+            f"{' and '.join(stale)} in {run.folder} {verb} the figures from before: `tinysight report {run.folder}`"
+            f" writes {them} anew"
+        )
 
 
 def _check_validation(run: Run) -> None:
