@@ -115,11 +115,27 @@ def test_welch_is_scipys():
     assert result.difference.n == 7
 
 
-@pytest.mark.parametrize(("second", "p"), [([0.7, 0.7], 1.0), ([0.8, 0.8], 0.0)])
-def test_seeds_without_spread(second, p):
-    result = compare_seeds([0.7, 0.7], second)
-    assert result.p == p
-    assert result.verdict.startswith("No difference" if p else "The second is better")
+@pytest.mark.parametrize(
+    ("first", "second", "start"),
+    [
+        ([0.7, 0.7], [0.7, 0.7], "The second minus the first is +0.00 points on 2 and 2 seeds"),
+        ([0.7, 0.7], [0.8, 0.8], "The second minus the first is +10.00 points"),
+        ([0.95, 0.95], [0.9, 0.9], "The first minus the second is +5.00 points"),
+        # Their rounded mean is none of them, so that their deviation is not quite 0.
+        ([0.1, 0.1, 0.1], [0.2, 0.2, 0.2], "The second minus the first is +10.00 points"),
+    ],
+)
+def test_seeds_that_agree_are_not_tested(first, second, start):
+    result = compare_seeds(first, second)
+    assert (result.p, result.difference.low, result.difference.high) == (None, None, None)
+    assert result.verdict.startswith(start)
+    assert result.verdict.endswith("seeds that agree leave no spread to test against.")
+    record = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert (record["p"], record["difference"]["interval"]) == (None, None)
+
+
+def test_one_side_without_spread_is_tested_against_that_of_the_other():
+    assert 0 < compare_seeds([0.7, 0.7], [0.8, 0.81]).p < 0.1
 
 
 def test_one_seed_has_no_spread_to_test_with():

@@ -74,6 +74,25 @@ def test_runs_over_seeds_are_taken_together(tmp_path, data):
     assert "a0 and a1: mean accuracy" in sides.groups[0].words
 
 
+def test_runs_of_the_same_seed_are_one_seed(tmp_path, data):
+    def made(name, **options):
+        return make_run(tmp_path / name, data, **options).run.folder
+
+    once = [made("a"), made("b", dropout=0.1)]
+    again = [made("a-again"), made("b-again", dropout=0.1)]
+    sides = compare([*once, *again], output=tmp_path / "page.html").sides
+    assert (sides.groups, sides.seed_tests) == ((), ())
+    notice = "a-again and b-again repeat the recipe and the seed of a run before: over seeds they do not count."
+    assert notice in sides.notices
+    result = compare(
+        [*once, *again, made("a1", seed=1), made("b1", seed=1, dropout=0.1)], output=tmp_path / "page.html"
+    )
+    assert [group.names for group in result.sides.groups] == [("a", "a1"), ("b", "b1")]
+    assert result.sides.seed_tests[0].difference.n == 4
+    assert notice in words_of(result.page.read_text(encoding="utf-8"))
+    assert not any("repeat" in notice for notice in compare(once, output=tmp_path / "page.html").sides.notices)
+
+
 def test_runs_of_the_same_name_are_called_by_their_folders(tmp_path, data):
     folders = [make_run(tmp_path / side / "run", data, seed=seed).run.folder for seed, side in enumerate("ab")]
     names = [column.name for column in compare(folders, output=tmp_path / "page.html").sides.columns]

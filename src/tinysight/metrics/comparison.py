@@ -133,12 +133,13 @@ class SeedComparison:
 
     Attributes:
         difference: mean of the second minus mean of the first, with Welch's t interval; `n` counts all seeds.
-        p: two-sided p of Welch's test.
+            It has no interval where the seeds of both recipes agree exactly.
+        p: two-sided p of Welch's test; None where the seeds agree exactly, which leaves no spread to test against.
         verdict: the finding in words.
     """
 
     difference: Figure
-    p: float
+    p: float | None
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,16 +169,24 @@ def compare_seeds(
     num_seeds, method = len(first) + len(second), f"Welch t {percent(LEVEL)}"
     gain = float(np.mean(second) - np.mean(first))
     variances = [float(np.square(side.std or 0.0)) / len(side.values) for side in (one, two)]
-    error = math.sqrt(sum(variances))
-    if error == 0:
-        # Seeds that all agree leave no spread to test against; equal or not is all that can be said.
-        p, half = (1.0 if gain == 0 else 0.0), 0.0
-    else:
-        parts = [variance**2 / (len(side.values) - 1) for variance, side in zip(variances, (one, two), strict=True)]
-        degrees = sum(variances) ** 2 / sum(parts)
-        p, half = student_two_sided(gain / error, degrees), student_quantile(LEVEL, degrees) * error
+    error, basis = math.sqrt(sum(variances)), f"{len(first)} and {len(second)} seeds"
+    # The rounded mean of equal numbers may leave an error just above 0.
+    if error == 0 or len(set(one.values)) == len(set(two.values)) == 1:
+        difference = Figure("accuracy_difference", gain, None, None, num_seeds, method)
+        return SeedComparison(difference, None, _untested(gain, names, basis))
+    parts = [variance**2 / (len(side.values) - 1) for variance, side in zip(variances, (one, two), strict=True)]
+    degrees = sum(variances) ** 2 / sum(parts)
+    p, half = student_two_sided(gain / error, degrees), student_quantile(LEVEL, degrees) * error
     difference = Figure("accuracy_difference", gain, gain - half, gain + half, num_seeds, method)
-    return SeedComparison(difference, p, _verdict(difference, p, names, f"{len(first)} and {len(second)} seeds"))
+    return SeedComparison(difference, p, _verdict(difference, p, names, basis))
+
+
+def _untested(gain: float, names: tuple[str, str], basis: str) -> str:
+    worse, better = names if gain >= 0 else names[::-1]
+    return (
+        f"{better[0].upper()}{better[1:]} minus {worse} is {100 * abs(gain):+.2f} points on {basis}, not tested: seeds"
+        " that agree leave no spread to test against."
+    )
 
 
 def _verdict(difference: Figure, p: float, names: tuple[str, str], basis: str) -> str:

@@ -72,7 +72,7 @@ class Tested:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedGroup:
-    """Runs that differ in their seed alone."""
+    """Runs that differ in their seed alone, one a seed."""
 
     names: tuple[str, ...]
     spread: Spread
@@ -99,7 +99,7 @@ class SideBySide:
         differing: (field, value of each run), of the recipe.
         surroundings: the same for data, machine and versions.
         tests: pairs of runs.
-        groups: runs of the same recipe over seeds; only groups of two and more.
+        groups: runs of the same recipe over seeds; only groups of two and more seeds.
         seed_tests: (words that name both, result) for each pair of groups.
         notices: what to keep in mind.
     """
@@ -290,19 +290,31 @@ def _tests(columns: Sequence[Column], predictions: Sequence[Predictions]) -> tup
     return tuple(tests)
 
 
-def _seed_groups(columns: Sequence[Column]) -> list[SeedGroup]:
+def _by_recipe(columns: Sequence[Column]) -> list[list[Column]]:
     """Runs by their recipe without its seed, in the order in which they come."""
     groups: dict[str, list[Column]] = {}
     for column in columns:
         key = str({name: value for name, value in column.recipe if name not in PER_SEED})
         groups.setdefault(key, []).append(column)
+    return list(groups.values())
+
+
+def _seed_groups(columns: Sequence[Column]) -> list[SeedGroup]:
+    """Runs of one recipe over seeds, the first run of each seed."""
     return [
         SeedGroup(
             names=tuple(column.name for column in group),
             spread=over_seeds("accuracy", [column.figures["accuracy"].value or 0.0 for column in group]),
         )
-        for group in groups.values()
+        for group in (_first_of_each_seed(same) for same in _by_recipe(columns))
     ]
+
+
+def _first_of_each_seed(group: Sequence[Column]) -> list[Column]:
+    first: dict[int, Column] = {}
+    for column in group:
+        first.setdefault(column.recipe.seed, column)
+    return list(first.values())
 
 
 def _seed_tests(groups: Sequence[SeedGroup]) -> tuple[SeedComparison, ...]:
@@ -323,6 +335,14 @@ def _notices(columns: Sequence[Column]) -> tuple[str, ...]:
         notices.append(
             f"{listed(tested)} {verb} validated on the test split: figures of runs that were chosen by it look better"
             " than they are."
+        )
+    repeats = [
+        column.name for group in _by_recipe(columns) for column in group if column not in _first_of_each_seed(group)
+    ]
+    if repeats:
+        verb, repeat = ("repeats", "it does") if len(repeats) == 1 else ("repeat", "they do")
+        notices.append(
+            f"{listed(repeats)} {verb} the recipe and the seed of a run before: over seeds {repeat} not count."
         )
     if len(columns) > 2:
         notices.append("Of many comparisons, one in twenty looks like a difference by chance alone.")
