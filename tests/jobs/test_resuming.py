@@ -48,8 +48,18 @@ def test_data_that_changed(begun: Run, pictures: Path, command: Command) -> None
     np.savez(pictures, images=images.images, labels=images.labels)
     status, out, err = command("train", "--resume", "run")
     assert (status, out) == (2, "")
-    assert err.splitlines()[-1].endswith("is not the one that the run 'run' was trained on")
+    assert err.splitlines()[-1].endswith(
+        "is not the one that the run 'run' was trained on: restore it as it was, or train anew"
+    )
     assert not begun.is_finished
+
+
+def test_pixels_that_changed(begun: Run, pictures: Path, command: Command) -> None:
+    images = stripes(120)
+    np.savez(pictures, images=255 - images.images, labels=images.labels)
+    status, _, err = command("train", "--resume", "run")
+    assert status == 2
+    assert "is not the one that the run 'run' was trained on" in err
 
 
 def test_without_a_checkpoint_and_with_other_versions(begun: Run, command: Command) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tinysight.data.grouped_split import grouped_split
 from tinysight.data.scan import LeftOut
 from tinysight.data.splits import Indices, stratified_split
+from tinysight.data.unchanged import split_digests
 from tinysight.errors import DataError
 from tinysight.images import DataSet, ImageSet
 from tinysight.stored import StoredImages, StoredNames
@@ -47,6 +48,7 @@ class OwnData(DataSet):
             "unreadable": [
                 {"path": item.name, "reason": item.reason} for item in self.left_out if item.kind == "unreadable"
             ],
+            "digests": split_digests(self),
         }
 
 

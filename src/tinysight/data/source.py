@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tinysight.data.decoded import DecodedListing, decode_in_memory
 from tinysight.data.listing import EXPECTED, Listing, check_classes, check_counts, is_pattern, with_groups
 from tinysight.data.own import OwnData, make_own_data, take
 from tinysight.data.proposal import check_shape, propose_shape, propose_size
+from tinysight.data.unchanged import SPLITS, first_changed
 from tinysight.errors import DataError, InvalidValueError, UnknownNameError
 from tinysight.files import check_name
 from tinysight.images import DataSet, ImageSet
@@ -288,12 +289,15 @@ def choose_data(
     return load_of_recipe(recipe, data_dir)
 
 
-def load_again(described: Mapping[str, Any], data_dir: str | Path | None = None) -> DataSet:
+def load_again(
+    described: Mapping[str, Any], data_dir: str | Path | None = None, splits: Iterable[str] = SPLITS
+) -> DataSet:
     """The data that a run was trained on, from what the run stored of it.
 
     Args:
         described: the content of the run's data file.
         data_dir: where extracted archives lie; None for where they lay then.
+        splits: of one's own images, those that have to be as they were then.
 
     Raises:
         TinysightError: as `load_data`, when it is gone or changed.
@@ -308,4 +312,12 @@ def load_again(described: Mapping[str, Any], data_dir: str | Path | None = None)
         return load_data(described["name"], data_dir or described.get("data_dir"))
     settings = dict(own["settings"])
     size = settings.pop("image_size")
-    return load_data(settings.pop("name_or_path"), image_size=None if size is None else tuple(size), **settings)
+    data = load_data(settings.pop("name_or_path"), image_size=None if size is None else tuple(size), **settings)
+    if changed := first_changed(described, data, splits):
+        held = "held out" if changed == "test" else "used"
+        raise DataError(
+            f"'{data.name}' has changed since the run was made, so its {changed} images would not be those that were"
+            f" {held}: restore it, or score other images, in a folder of their own, with `tinysight evaluate RUN"
+            " --data FOLDER`"
+        )
+    return data

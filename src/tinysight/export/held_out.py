@@ -46,7 +46,7 @@ def load_held_out(run: Run, data_dir: str | Path | None = None) -> HeldOut:
         DataError: when its classes or image shape are not the model's.
     """
     described = read_json(run.data)
-    data = load_again(described, data_dir)
+    data = load_again(described, data_dir, ("train", "test"))
     names, shape = tuple(described["class_names"]), tuple(described["image_shape"])
     if data.class_names != names or data.test.image_shape != shape:
         raise DataError(

@@ -52,12 +52,17 @@ def same_data(
         DataError: when it cannot be had.
     """
     from tinysight.data.source import load_again
+    from tinysight.data.unchanged import first_changed
 
     described = read_json(run.data)
-    data = load_again(described, data_dir) if data is None else data
+    data = load_again(described, data_dir, splits=()) if data is None else data
     split = split_for_training(recipe, data)
-    if not same_split(run.splits, split) or described["train_counts"] != split.train_counts().tolist():
-        raise RunError(f"the data set {data.name} is not the one that the run '{run.folder}' was trained on")
+    same_cut = same_split(run.splits, split) and described["train_counts"] == split.train_counts().tolist()
+    if not same_cut or first_changed(described, data):
+        raise RunError(
+            f"the data set {data.name} is not the one that the run '{run.folder}' was trained on: restore it as it was,"
+            " or train anew"
+        )
     return data, split
 
 

@@ -136,7 +136,7 @@ def _load_at_hand(described: Mapping[str, Any]) -> DataSet | None:
     from tinysight.data.source import load_again
 
     if described.get("own") is not None:
-        return load_again(described)
+        return load_again(described, splits=("test",))
     if not catalog.is_available_offline(described["name"], described.get("data_dir")):
         return None
     return catalog.load(described["name"], described.get("data_dir"), download=False)

@@ -105,7 +105,7 @@ def _to_score(
         images, split = load_to_score(data, tuple(described["image_shape"]), split)
         return data, images, split
     if data is None or (isinstance(data, str) and data not in CATALOG):
-        data = load_again(described, data_dir)
+        data = load_again(described, data_dir, (split,))
     elif isinstance(data, str):
         data = load_data(data, data_dir)
     return data.name, getattr(data, split), split
