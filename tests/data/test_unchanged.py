@@ -16,6 +16,7 @@ from tinysight.data.source import load_again, load_data
 from tinysight.errors import DataError
 from tinysight.export.held_out import load_held_out
 from tinysight.files import write_json
+from tinysight.report.content import load_images
 from tinysight.runs import Run
 from tinysight.stored import StoredImages
 from tinysight.verbs.evaluate import evaluate
@@ -121,3 +122,49 @@ def test_runs_without_digests_go_on(folder: Path) -> None:
     del described["own"]["digests"]
     save(folder / "cat" / "00.png", "c", 77)
     assert len(load_again(described).train) == 17
+
+
+@pytest.mark.parametrize("name", ["own", "own.npz", "own.csv"])
+def test_a_moved_place_is_named_and_checked(name: str, folder: Path, offline: Path) -> None:
+    data = load_data(folder)
+    np.savez(offline / "own.npz", images=data.train.images, labels=data.train.labels)
+    rows = [f"own/{path},{path[:3]}" for path in data.train.sources]
+    (offline / "own.csv").write_text("\n".join(["path,label", *rows]))
+    described = describe(offline / name)
+    moved = offline / "elsewhere" / name
+    moved.parent.mkdir()
+    (offline / name).rename(moved)
+    if name == "own.csv":
+        folder.rename(moved.parent / "own")
+    with pytest.raises(DataError, match=r"no such folder or file; --data-dir says where it lies now$"):
+        load_again(described)
+    assert load_again(described, f"elsewhere/{name}").name == str(moved)
+    run = Run(offline / "run")
+    run.folder.mkdir()
+    write_json(run.data, described)
+    np.savez(run.splits, train=np.arange(4), validation=np.arange(0))
+    assert len(load_held_out(run, moved).test) > 1
+    make_classes(offline / "other", {"cat": 10, "dog": 10}, seed=5)
+    with pytest.raises(DataError, match="/other' has changed since the run was made"):
+        load_again(described, "other")
+
+
+def test_the_folder_of_archives_is_no_place_of_own_images(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TINYSIGHT_DATA", str(tmp_path))
+    described = describe(folder)
+    assert load_again(described, str(tmp_path)).name == str(folder)
+
+
+def test_a_report_takes_it_where_the_old_place_is_gone(folder: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    write_json(run.data, describe(folder))
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    assert load_images(run, archives)[1] == ""
+    folder.rename(tmp_path / "moved")
+    data, missing = load_images(run, tmp_path / "moved")
+    assert (data is not None, missing) == (True, "")
+    assert load_images(run)[1].endswith("; --data-dir says where it lies now")

@@ -62,6 +62,17 @@ def test_pixels_that_changed(begun: Run, pictures: Path, command: Command) -> No
     assert "is not the one that the run 'run' was trained on" in err
 
 
+def test_data_that_moved(begun: Run, pictures: Path, command: Command, offline: Path) -> None:
+    pictures.rename(offline / "moved.npz")
+    status, _, err = command("train", "--resume", "run", "--no-report")
+    assert status == 2
+    assert err.splitlines()[-1].endswith("there is no such folder or file; --data-dir says where it lies now")
+    assert command("train", "--resume", "run", "--no-report", "--data-dir", "moved.npz")[0] == 0
+    status, out, err = command("evaluate", "run", "--data-dir", "moved.npz", "--json")
+    assert status == 0, err
+    assert json.loads(out)["data"] == str(offline / "moved.npz")
+
+
 def test_without_a_checkpoint_and_with_other_versions(begun: Run, command: Command) -> None:
     before = read_json(begun.environment)
     write_json(begun.environment, before | {"versions": before["versions"] | {"numpy": "1.0"}})

@@ -8,7 +8,7 @@ import click
 
 from tinysight.cli.bench_service import service_command
 from tinysight.cli.bench_train import train_command
-from tinysight.cli.common import data_dir_option, json_option, print_json, say
+from tinysight.cli.common import json_option, print_json, run_data_dir_option, say
 from tinysight.cli.table import print_table
 from tinysight.errors import UnknownNameError
 
@@ -36,7 +36,7 @@ bench.add_command(train_command)
 
 @bench.command("exports")
 @click.argument("run", type=click.Path())
-@data_dir_option
+@run_data_dir_option
 @click.option("--model", "own_model", metavar="FILE.py:FUNCTION", help="Your own code, if the net has classes of it.")
 @json_option
 @click.pass_context

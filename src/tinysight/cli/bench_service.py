@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinysight.cli.common import FiniteRange, data_dir_option, json_option, print_json, say
+from tinysight.cli.common import FiniteRange, json_option, print_json, run_data_dir_option, say
 from tinysight.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--images", "images_per_request", type=click.IntRange(1, 64), default=64, show_default=True, help="Per request."
 )
-@data_dir_option
+@run_data_dir_option
 @json_option
 @click.pass_context
 def service_command(ctx: click.Context, /, run: str, as_json: bool, **options: Any) -> None:

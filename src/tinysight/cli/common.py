@@ -20,6 +20,13 @@ data_dir_option = click.option(
     envvar="TINYSIGHT_DATA",
     help="Folder with extracted archives (cifar-10-batches-bin/, mnist/), used as it lies.  [env: TINYSIGHT_DATA]",
 )
+run_data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(),
+    envvar="TINYSIGHT_DATA",
+    help="Folder with extracted archives, used as it lies; where your own images lie now, of a run that was trained on"
+    " them.  [env: TINYSIGHT_DATA, for archives]",
+)
 
 cluster_option = click.option(
     "--cluster", metavar="ADDRESS", help="Train on a Ray cluster: local, auto, HOST:PORT or ray://HOST:PORT."

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from tinysight.cli.common import data_dir_option, json_option, print_json
+from tinysight.cli.common import json_option, print_json, run_data_dir_option
 
 
 @click.command()
 @click.argument("run", type=click.Path())
 @click.option("--data", "data_name", metavar="NAME", help="Another data set, or a folder of labelled images.")
-@data_dir_option
+@run_data_dir_option
 @click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
 @json_option
 def evaluate(run: str, data_name: str | None, data_dir: str | None, split: str, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinysight.cli.common import data_dir_option, json_option, print_json, say
+from tinysight.cli.common import json_option, print_json, run_data_dir_option, say
 from tinysight.cli.table import print_table
 from tinysight.export.formats import format_names
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--quantize", metavar="int8", help="int8: a quarter to two fifths of the size, for onnx and litert.")
 @click.option("--force", is_flag=True, help="Keep an int8 file that loses more than a point of accuracy.")
 @click.option("--out", type=click.Path(), help="Folder for the files.  [default: exports in the run]")
-@data_dir_option
+@run_data_dir_option
 @click.option("--model", "own_model", metavar="FILE.py:FUNCTION", help="Your own code, if the net has classes of it.")
 @json_option
 @click.pass_context

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from tinysight.cli.common import data_dir_option, json_option, print_json, say
+from tinysight.cli.common import json_option, print_json, run_data_dir_option, say
 
 
 @click.command()
 @click.argument("run", metavar="RUN", type=click.Path())
 @click.option("--quick", is_flag=True, help="Leave out what takes longer than a few seconds.")
 @click.option("--label-folds", type=int, default=0, metavar="N", help="Check training labels too, with N trainings.")
-@data_dir_option
+@run_data_dir_option
 @json_option
 def report(run: str, as_json: bool, **options: Any) -> None:
     """Write the run in folder RUN as one page, report.html, measuring what it lacks first.

@@ -11,9 +11,9 @@ from tinysight.cli.common import (
     FiniteRange,
     cluster_option,
     connect_cluster,
-    data_dir_option,
     json_option,
     print_json,
+    run_data_dir_option,
     say,
     workers_option,
 )
@@ -41,7 +41,7 @@ def known_device(_: click.Context, __: click.Parameter, device: str) -> str:
 @click.command()
 @click.argument("recipe", required=False)
 @click.option("--data", metavar="NAME", help="Data set; `tinysight data list` shows them.")
-@data_dir_option
+@run_data_dir_option
 @click.option("--model", metavar="FILE.py:FUNCTION", help="A model of your own: a function that returns a Keras model.")
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int, help="Images a step.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,15 @@ def choose_data(
     return load_of_recipe(recipe, data_dir)
 
 
+def _place_now(stored: str, data_dir: str | Path | None) -> Path:
+    """Where a run's own images lie: where `data_dir` says, unless that comes from the environment."""
+    is_named = data_dir is not None and str(data_dir) != os.environ.get("TINYSIGHT_DATA")
+    path = Path(data_dir if is_named and data_dir else stored).expanduser().resolve()
+    if not path.exists():
+        raise DataError(f"no data at '{path}': there is no such folder or file; --data-dir says where it lies now")
+    return path
+
+
 def load_again(
     described: Mapping[str, Any], data_dir: str | Path | None = None, splits: Iterable[str] = SPLITS
 ) -> DataSet:
@@ -296,7 +306,8 @@ def load_again(
 
     Args:
         described: the content of the run's data file.
-        data_dir: where extracted archives lie; None for where they lay then.
+        data_dir: where extracted archives lie, or one's own images by now; None for where they lay then. The folder of
+            TINYSIGHT_DATA is for archives alone.
         splits: of one's own images, those that have to be as they were then.
 
     Raises:
@@ -312,7 +323,8 @@ def load_again(
         return load_data(described["name"], data_dir or described.get("data_dir"))
     settings = dict(own["settings"])
     size = settings.pop("image_size")
-    data = load_data(settings.pop("name_or_path"), image_size=None if size is None else tuple(size), **settings)
+    path = _place_now(settings.pop("name_or_path"), data_dir)
+    data = load_data(path, image_size=None if size is None else tuple(size), **settings)
     if changed := first_changed(described, data, splits):
         held = "held out" if changed == "test" else "used"
         raise DataError(

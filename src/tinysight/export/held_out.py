@@ -38,7 +38,7 @@ def load_held_out(run: Run, data_dir: str | Path | None = None) -> HeldOut:
 
     Args:
         run: a finished run.
-        data_dir: where extracted archives lie; None for where they lay in training, or the cache.
+        data_dir: where extracted archives lie, or the run's own images by now; None for where they lay in training.
 
     Raises:
         DataUnavailableError: when it cannot be had. Nothing stands in for it: an export that was not checked on

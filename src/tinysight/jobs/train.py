@@ -113,7 +113,7 @@ def resume(
     Args:
         path: the run folder.
         data: what it was trained on; None to load it again.
-        data_dir: where extracted archives lie; None for where they lay when the training began.
+        data_dir: where extracted archives lie, or one's own images by now; None for where they lay when it began.
         device: "auto", "cpu", "gpu" or "gpu:N".
         settings: what to save and print.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,8 +118,13 @@ def load_images(run: Run, data_dir: Any = None) -> tuple[DataSet | None, str]:
     """The data set of a run and nothing, or None and the reason why it cannot be had."""
     from tinysight.data.source import load_again
 
+    described = read_json(run.data)
+    own = described.get("own")
+    if own is not None and Path(own["settings"]["name_or_path"]).exists():
+        # Then it says where other data sets lie.
+        data_dir = None
     try:
-        data = load_again(read_json(run.data), data_dir)
+        data = load_again(described, data_dir)
     except TinysightError as error:
         return None, str(error)
     if run.predictions.is_file():

@@ -49,7 +49,8 @@ def write_report(
         quick: whether to leave out what takes longer and is not in the run yet: robustness, outliers, labels, doubles
             and what the net looks at.
         data: the run's data set; None to load it again.
-        data_dir: where extracted archives lie; None for where they lay when the run was trained.
+        data_dir: where extracted archives lie, or one's own images where they moved; None for where they lay when the
+            run was trained.
         label_folds: into how many folds the training images are cut to check their labels, each a training of its own;
             0 to check held-out labels alone.
         summary: of a training that is about to be marked as finished, so that the marker stays the last file; None to
@@ -78,7 +79,9 @@ def _analyze(run: Run, data: DataSet, data_dir: str | Path | None, label_folds: 
     choose_backend()
     from tinysight.evaluation.analysis import analyze
 
-    analyze(run, data, label_folds=label_folds, data_dir=data_dir, say=say)
+    names_the_images = data_dir is not None and data.name == str(Path(data_dir).expanduser().resolve())
+    archives = None if names_the_images else data_dir
+    analyze(run, data, label_folds=label_folds, data_dir=archives, say=say)
 
 
 def render_report(report: Report) -> str:

@@ -110,7 +110,7 @@ def bench_exports(
 
     Args:
         path: a finished run's folder.
-        data_dir: where extracted archives lie; None for the cache.
+        data_dir: where extracted archives lie, or the run's own images by now; None for where they lay in training.
         own_model: `path/to/file.py:function`, for a net with classes of the person's own.
         say: takes lines for a person.
 

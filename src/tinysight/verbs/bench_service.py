@@ -131,7 +131,7 @@ def bench_service(
         seconds: under load with `images_per_request`, as long for PNG as for BMP; half of it with one image in a
             request, and half of it for the runtime.
         images_per_request: what a client puts into a form.
-        data_dir: where extracted archives lie; None for where they lay in training, or the cache.
+        data_dir: where extracted archives lie, or the run's own images by now; None for where they lay in training.
         say: takes lines for a person.
 
     Returns:

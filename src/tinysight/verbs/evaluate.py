@@ -69,7 +69,7 @@ def evaluate(
         path: a finished run's folder.
         data: another data set, by name, path or as it is, whose classes the model knows; None for the run's own. Of a
             path without a test split every image is scored.
-        data_dir: where extracted archives lie; None for where they lay when the run was trained.
+        data_dir: where extracted archives lie, or the run's own images by now; None for where they lay in training.
         split: "test" or "train".
 
     Returns:

@@ -34,7 +34,7 @@ def export_run(
         quantize: "int8" or None.
         force: whether an int8 file may lose more than a point of accuracy.
         out: where the files go; None for `exports` in the run, whose files are replaced.
-        data_dir: where extracted archives lie; None for the cache.
+        data_dir: where extracted archives lie, or the run's own images by now; None for where they lay in training.
         own_model: `path/to/file.py:function`, for a net with classes of the person's own.
         say: takes lines for a person.
 

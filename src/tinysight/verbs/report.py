@@ -27,7 +27,8 @@ def report(
     Args:
         path: the run's folder.
         quick: whether to leave out what takes longer than a few seconds and is not there yet.
-        data_dir: where extracted archives lie; None for where they lay when the run was trained.
+        data_dir: where extracted archives lie, or one's own images where they moved; None for where they lay when the
+            run was trained.
         label_folds: into how many folds the training images are cut to check their labels, each a training of its own;
             0 to check held-out labels alone.
         say: takes lines for a person.
