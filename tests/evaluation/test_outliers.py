@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from quadrants import NAMES, SIDE, quadrants
@@ -15,6 +17,7 @@ from tinysight.evaluation.outliers import (
     sure_share,
     uniform_noise,
 )
+from tinysight.stored import open_rows
 
 
 def photo(count: int = 5, side: int = 24, channels: int = 3) -> np.ndarray:
@@ -40,6 +43,25 @@ def test_noise_is_as_it_says() -> None:
     uniform = uniform_noise(images, 400, 0)
     assert uniform.mean() == pytest.approx(127.5, abs=1)
     assert (uniform.min(), uniform.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_noise_of_many_images_is_as_it_says(on_disk: bool, tmp_path: Path) -> None:
+    """Also of images on disk. In float32 the sums of so many pixels would stand still."""
+    shape = (9000, 64, 64, 3)
+    np.resize(np.array([[201], [249]], np.uint8).repeat(3, 1), shape).tofile(tmp_path / "images.u8")
+    images = open_rows(tmp_path / "images.u8", shape)
+    noise = gaussian_noise(images if on_disk else np.asarray(images), 50, 0).astype(float)
+    # Of a bell around 225 a tenth is cut off at 255.
+    assert noise.mean() == pytest.approx(223, abs=2)
+    assert np.median(noise) == pytest.approx(225, abs=1)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_images_on_disk_give_what_those_in_memory_do(name: str, tmp_path: Path) -> None:
+    photo().tofile(tmp_path / "images.u8")
+    stored = open_rows(tmp_path / "images.u8", photo().shape)
+    np.testing.assert_array_equal(SOURCES[name](stored, 9, 4), SOURCES[name](photo(), 9, 4))
 
 
 def test_shuffled_patches_hold_the_same_pixels() -> None:

@@ -188,6 +188,17 @@ def test_a_run_that_died_says_so_and_shows_what_there_is(tmp_path, data):
     assert "did not finish" in made.run.model_card.read_text(encoding="utf-8")
 
 
+def test_a_run_that_died_of_nan_has_its_page(tmp_path, data):
+    made = make_run(tmp_path / "dead", data, finished=False)
+    header, *rows = made.run.history.read_text(encoding="utf-8").splitlines()
+    last = dict(zip(header.split(","), rows[-1].split(","), strict=True)) | {"loss": "nan", "val_loss": "nan"}
+    made.run.history.write_text("\n".join([header, *rows[:-1], ",".join(last.values()), ""]), encoding="utf-8")
+    write_report(made.run, data=data)
+    history = Page(made.run.report.read_text(encoding="utf-8")).data["history"]
+    assert (history[-1]["loss"], history[-1]["val_loss"]) == (None, None)
+    assert history[0]["loss"] > 0
+
+
 def test_a_run_that_died_before_its_first_epoch(tmp_path, data):
     made = make_run(tmp_path / "dead", data, finished=False)
     made.run.history.unlink()

@@ -19,6 +19,8 @@ Predict = Callable[[Images], NDArray[np.float32]]
 
 NUM_OUTLIERS = 1000
 NUM_EXAMPLES = 8
+# Images whose values are counted together.
+AT_ONCE = 1000
 # A top score from here on is what a person would call sure.
 SURE_AT = 0.9
 EDGES = np.linspace(0, 1, 21)
@@ -33,10 +35,23 @@ def uniform_noise(images: Images, num_images: int, seed: int) -> Images:
 
 def gaussian_noise(images: Images, num_images: int, seed: int) -> Images:
     """Bell-shaped noise with the mean and spread that each channel of the data has."""
-    values = images.astype(np.float32)
-    mean, spread = values.mean(axis=(0, 1, 2)), values.std(axis=(0, 1, 2))
+    mean, spread = _moments(images)
     noise = np.random.default_rng(seed).normal(mean, spread, (num_images, *images.shape[1:]))
     return np.asarray(np.clip(np.rint(noise), 0, 255), np.uint8)
+
+
+def _moments(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each channel, float64 (channels,), from how often each value is there.
+
+    Images may lie on disk. Sums in float32 would stand still from some ten million pixels on.
+    """
+    counts = np.zeros((images.shape[3], 256))
+    for start in range(0, len(images), AT_ONCE):
+        part = np.asarray(images[start : start + AT_ONCE])
+        counts += [np.bincount(part[..., channel].ravel(), minlength=256) for channel in range(images.shape[3])]
+    shares, values = counts / counts.sum(axis=1, keepdims=True), np.arange(256)
+    mean = shares @ values
+    return mean, np.sqrt((shares * (values - mean[:, None]) ** 2).sum(axis=1))
 
 
 def shuffled_patches(images: Images, num_images: int, seed: int) -> Images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,7 +289,8 @@ def _data(
     pictured = failures.cell_pictures if failures else {}
     return {
         "metrics": dict(metrics),
-        "history": [dict(row) for row in rows],
+        # A training that died may have NaN in its last row, which JSON has not.
+        "history": [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in rows],
         "charts": {chart.key: chart.data for chart in charts},
         "trust": {} if trust is None else dict(trust.data),
         "analysis": dict(analysis.records),

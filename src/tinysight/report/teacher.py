@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -101,7 +102,9 @@ def confused(pairs: Sequence[ConfusedPair], names: Sequence[str]) -> str:
 
 def fitting(rows: Sequence[Row], metric: str, source: str) -> list[str]:
     """Over-fitting and training length, read from the curves."""
-    watched = [row for row in rows if f"val_{metric}" in row and metric in row]
+    watched = [
+        row for row in rows if f"val_{metric}" in row and metric in row and all(map(math.isfinite, row.values()))
+    ]
     if not watched:
         return []
     name = "test" if source == "test" else "validation"
