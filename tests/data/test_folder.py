@@ -215,6 +215,16 @@ def test_links_that_lead_out_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_nothing_but_links_out_is_said(tmp_path: Path) -> None:
+    elsewhere = make_classes(tmp_path / "elsewhere", {"a": 2, "b": 2})
+    (tmp_path / "pictures" / "b").mkdir(parents=True)
+    link(elsewhere / "a", tmp_path / "pictures" / "a")
+    link(elsewhere / "b" / "0.png", tmp_path / "pictures" / "b" / "0.png")
+    with pytest.raises(DataError, match=r"found 1 folders, .*, 2 links out of the folder, .* copy here .*; expected"):
+        load_data(tmp_path / "pictures")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     folder = make_classes(tmp_path / "pictures", {"a": 3, "b": 3})
     assert len(list_images(link(folder, tmp_path / "linked")).items) == 6

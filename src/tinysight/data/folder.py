@@ -25,7 +25,8 @@ def read_folder(root: Path) -> Listing:
     else:
         layout, items = "class folders", _read_classes(scan, folders, None)
     if not items:
-        raise DataError(f"'{root}' holds no image in a class folder: found {_found(folders, files)}; {_hint(files)}")
+        found = _found(folders, files) + _links_out(scan)
+        raise DataError(f"'{root}' holds no image in a class folder: found {found}; {_hint(files)}")
     if len({item.label for item in items}) == 1:
         _refuse_one_class(scan, items)
     return Listing(root=root, base=root, layout=layout, items=by_split(items), left_out=tuple(scan.left_out))
@@ -100,6 +101,11 @@ def _refuse_one_class(scan: Scan, items: list[Item]) -> None:
 def _found(folders: list[str], files: list[str]) -> str:
     num_images = sum(map(has_image_ending, files))
     return f"{len(folders)} folders, {num_images} images beside them and {len(files) - num_images} other files"
+
+
+def _links_out(scan: Scan) -> str:
+    count = sum(item.kind == "link out" for item in scan.left_out)
+    return f", {count:,} links out of the folder, which are not followed: copy here what they lead to" if count else ""
 
 
 def _hint(files: list[str]) -> str:

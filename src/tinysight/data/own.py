@@ -26,6 +26,7 @@ class OwnData(DataSet):
         settings: the arguments of `load_data` that give this data set again, with the proposed ones filled in; JSON.
         layout: how it lies there, as in "class folders".
         left_out: the files that are not in it, each with its reason.
+        lost_classes: classes that lie there, of which no image can be read.
         indices: for each split, int64 positions among all images that can be read, in the order of the listing.
         test_source: "own" when the data brings a test split, "cut" when one was cut.
         train_groups: for each training image the number of its object, int64, or None without groups.
@@ -37,6 +38,7 @@ class OwnData(DataSet):
     indices: Mapping[str, Indices]
     test_source: str
     train_groups: NDArray[np.int64] | None = None
+    lost_classes: tuple[str, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """What a run stores of it beside the images' counts: JSON."""
@@ -61,6 +63,7 @@ def make_own_data(
     layout: str,
     left_out: tuple[LeftOut, ...],
     origin: str,
+    lost_classes: tuple[str, ...] = (),
 ) -> OwnData:
     """Cuts a test split where the data brings none.
 
@@ -69,7 +72,7 @@ def make_own_data(
         splits: positions of "train" and, when the data brings them, "validation" and "test".
         groups: what each image shows, shape (n,), or None.
         settings: the arguments of `load_data`.
-        layout, left_out, origin: as in `OwnData`.
+        layout, left_out, origin, lost_classes: as in `OwnData`.
 
     Raises:
         DataError: when a class has too few images to be on both sides, or the data's own splits divide a group.
@@ -93,6 +96,7 @@ def make_own_data(
         indices=indices,
         test_source=test_source,
         train_groups=None if numbers is None else numbers[indices["train"]],
+        lost_classes=lost_classes,
     )
 
 

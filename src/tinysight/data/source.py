@@ -11,9 +11,18 @@ import numpy as np
 
 from tinysight.data import catalog
 from tinysight.data.decoded import DecodedListing, decode_in_memory
-from tinysight.data.listing import EXPECTED, Listing, check_classes, check_counts, is_pattern, with_groups
+from tinysight.data.listing import (
+    EXPECTED,
+    Listing,
+    check_classes,
+    check_counts,
+    is_pattern,
+    sorted_classes,
+    with_groups,
+)
 from tinysight.data.own import OwnData, make_own_data, take
 from tinysight.data.proposal import check_shape, propose_shape, propose_size
+from tinysight.data.scan import class_name
 from tinysight.data.unchanged import SPLITS, first_changed
 from tinysight.errors import DataError, InvalidValueError, UnknownNameError
 from tinysight.files import check_name
@@ -144,7 +153,13 @@ def _load_listing(listing: Listing, settings: dict[str, Any]) -> OwnData:
         layout=listing.layout,
         left_out=listing.left_out + decoded.unreadable,
         origin=_origin(listing.root, listing.layout, len(decoded.images), len(decoded.unreadable)),
+        lost_classes=_lost_classes(listing, decoded.images.class_names),
     )
+
+
+def _lost_classes(listing: Listing, kept: tuple[str, ...]) -> tuple[str, ...]:
+    empty = {class_name(item.name.rsplit("/", 1)[-1]) for item in listing.left_out if item.kind == "empty class"}
+    return sorted_classes((empty | {item.label for item in listing.items}) - set(kept))
 
 
 def decode(listing: Listing, shape: ImageShape) -> DecodedListing:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,15 @@ from tinysight.files import write_json, write_text
 from tinysight.images import DataSet
 from tinysight.recipe import Recipe, to_toml
 from tinysight.runs import Run
+
+# Kinds of what is left out that a person may want in; hidden and system files and their like are not told.
+_TOLD = {
+    "missing": "missing",
+    "unreadable": "unreadable",
+    "stray": "in no class folder",
+    "link out": "behind links out of the folder",
+    "link": "behind links within the folder",
+}
 
 
 def write_inputs(
@@ -61,3 +72,17 @@ def headline(recipe: Recipe, data: DataSet, split: TrainingSplit, num_parameters
     return (
         f"{recipe.name} on {data.name}: {split.num_train:,} images, {held_out}; {num_parameters:,} parameters, {length}"
     )
+
+
+def left_out_words(data: DataSet) -> str:
+    """What of a person's own images is not trained on, in one line; empty where there is nothing to say."""
+    if not isinstance(data, OwnData):
+        return ""
+    counts = Counter(item.kind for item in data.left_out)
+    parts = [f"{counts[kind]:,} {words}" for kind, words in _TOLD.items() if counts[kind]]
+    if data.lost_classes:
+        shown, more = data.lost_classes[:10], len(data.lost_classes) - 10
+        names = ", ".join(f"'{name}'" for name in shown) + (f" and {more:,} more" if more > 0 else "")
+        parts.append(f"classes of which no image can be read: {names}")
+    path = shlex.quote(str(data.settings["name_or_path"]))
+    return f"left out: {', '.join(parts)}; `tinysight data check {path}` lists them" if parts else ""

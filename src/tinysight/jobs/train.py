@@ -13,7 +13,7 @@ from tinysight.images import DataSet
 from tinysight.jobs import going_on, on_cluster, starting
 from tinysight.jobs.by_clock import fit_into
 from tinysight.jobs.finish import finish
-from tinysight.jobs.inputs import header, headline, write_inputs
+from tinysight.jobs.inputs import header, headline, left_out_words, write_inputs
 from tinysight.jobs.settings import Settings
 from tinysight.jobs.watching import watched
 from tinysight.recipe import Recipe, load_recipe, to_toml
@@ -87,13 +87,15 @@ def train(
         "cluster": settings.cluster and on_cluster.describe(settings.cluster, run),
     }  # fmt: skip
     write_inputs(run, recipe, data, split, environment, data_dir)
-    say(headline(recipe, data, split, net.count_params()))
-    if profile is not None:
-        say(profile.words())
-    if origin is not None:
-        say(f"starting from {started_from(origin)}")
-    if words := balance_words(recipe, data.class_names, split.train_counts().tolist()):
-        say(words)
+    for words in (
+        headline(recipe, data, split, net.count_params()),
+        left_out_words(data),
+        profile and profile.words(),
+        origin and f"starting from {started_from(origin)}",
+        balance_words(recipe, data.class_names, split.train_counts().tolist()),
+    ):
+        if words:
+            say(words)
     with going_on.alone_in(run), watched(run, recipe, split, settings) as settings:
         return _fit_and_finish(run, recipe, data, split, net, environment, None, settings, budget)
 
