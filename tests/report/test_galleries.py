@@ -29,6 +29,15 @@ def decode(uri):
         return head, np.asarray(image)
 
 
+@pytest.mark.parametrize(("side", "kind"), [(28, "png"), (40, "png"), (41, "jpeg"), (96, "jpeg")])
+def test_photographs_are_jpeg_in_their_own_size(side, kind):
+    """As PNG a page of 64 x 64 pictures would be twice as large as a page may be."""
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
+    head, pixels = decode(data_uri(image))
+    assert head == f"data:image/{kind};base64"
+    assert pixels.shape == image.shape
+
+
 def test_mistakes_are_wrong_and_surest_first():
     found = confident_mistakes(shelf_of())
     assert found

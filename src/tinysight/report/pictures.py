@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from tinysight.png import png_uri
 
-# Larger ones are shrunk, and as photographs they are stored as JPEG.
+# Larger ones are shrunk.
 MAX_SIDE = 96
+# Larger ones are stored as JPEG: as PNG, a page of photographs would have 6 to 8 MB.
+MAX_PNG_SIDE = 40
 # From black over red and yellow to white: dark is quiet, bright is hot, in grey print too.
 _HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32)
 
@@ -25,13 +27,13 @@ def data_uri(image: NDArray[np.uint8], max_side: int | None = MAX_SIDE) -> str:
 
     Args:
         image: uint8, shape (height, width) or (height, width, 1 or 3).
-        max_side: pixels from which on it is shrunk and stored as JPEG; None for never.
+        max_side: pixels from which on it is shrunk; None for never, and for PNG whatever its size.
     """
     from PIL import Image
 
     pixels = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     picture = Image.fromarray(np.ascontiguousarray(pixels))
-    if max_side is not None and max(picture.size) > max_side:
+    if max_side is not None and max(picture.size) > min(max_side, MAX_PNG_SIDE):
         buffer = io.BytesIO()
         picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         picture.save(buffer, format="JPEG", quality=85)
