@@ -10,7 +10,6 @@ from small_data import stripes
 
 from tinysight.recipe import Recipe, make_recipe
 
-GENERATOR = np.random.default_rng(0)
 SHAPE = (9, 9, 3)
 
 
@@ -63,7 +62,8 @@ def test_outputs_and_gradients_are_those_of_the_whole(
 ) -> None:
     from tinysight.models.in_parts import InParts
 
-    images = GENERATOR.normal(size=(11, *SHAPE)).astype(np.float32)
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(11, *SHAPE)).astype(np.float32)
     models, most = [], [[], []]
     keras_module.config.set_dtype_policy(policy)
     try:
@@ -74,7 +74,7 @@ def test_outputs_and_gradients_are_those_of_the_whole(
     finally:
         keras_module.config.set_dtype_policy("float32")
     models[1].set_weights(models[0].get_weights())
-    slopes = GENERATOR.normal(size=(11, 4, 4, 5)).astype(np.float32)
+    slopes = generator.normal(size=(11, 4, 4, 5)).astype(np.float32)
     for notes in most:
         notes.clear()
     expected, found = (outputs_and_gradients(model, images, slopes, compiled, size) for model in models)
@@ -85,7 +85,7 @@ def test_outputs_and_gradients_are_those_of_the_whole(
     assert sum(most[1]) == 2 * sum(most[0])
     for mine, whole in zip(found, expected, strict=True):
         # bfloat16 has eight bits; sums over whole batches are rougher than those over parts.
-        np.testing.assert_allclose(mine, whole, atol=(1e-5 if policy == "float32" else 0.04) * abs(whole).max())
+        assert np.linalg.norm(mine - whole) <= (1e-5 if policy == "float32" else 0.1) * np.linalg.norm(whole)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
@@ -129,8 +129,9 @@ def test_frozen_layers_have_gradients_of_their_inputs(keras_module: Any) -> None
 
     layers = chain(keras_module, [])
     whole, parts = keras_module.Sequential(layers), InParts(layers, 3)
-    images = GENERATOR.normal(size=(7, *SHAPE)).astype(np.float32)
-    slopes = GENERATOR.normal(size=(7, 4, 4, 5)).astype(np.float32)
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(7, *SHAPE)).astype(np.float32)
+    slopes = generator.normal(size=(7, 4, 4, 5)).astype(np.float32)
     for model in (whole, parts):
         model.build((None, *SHAPE))
     layers[2].trainable = False
