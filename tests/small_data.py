@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinysight.images import DataSet, ImageSet
+from tinysight.recipe import Recipe, make_recipe
 
 
 def numbered_images(count: int, *, side: int = 8, channels: int = 1, num_classes: int = 3) -> ImageSet:
@@ -31,3 +34,12 @@ def small_data(**arguments: int) -> DataSet:
     return DataSet(
         name="stripes", train=stripes(40, **arguments), test=stripes(20, seed=1, **arguments), origin="made for tests"
     )
+
+
+def small_recipe(**fields: Any) -> Recipe:
+    """A fast net of a few filters with pooling after its convolutions, trained for one epoch in batches of 20."""
+    return make_recipe(
+        {"model": "fast", "widths": (4, 6), "stem_filters": 6, "stem_strides": 1, "group_convolutions": 2,
+         "group_pooling": "after", "optimizer": "muon", "learning_rate": 0.1, "batch_size": 20, "epochs": 1,
+         "precision": "float32", **fields}
+    )  # fmt: skip

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_data import stripes
-
-from tinysight.recipe import Recipe, make_recipe
+from small_data import small_recipe, stripes
 
 SHAPE = (9, 9, 3)
 
@@ -170,14 +168,6 @@ def test_parts_hold_sixteen_megabytes_at_most(
     assert count_parts(batch_size, values, itemsize) == expected
 
 
-def recipe_of(**fields: Any) -> Recipe:
-    return make_recipe(
-        {"model": "fast", "widths": (4, 6), "stem_filters": 6, "stem_strides": 1, "group_convolutions": 2,
-         "group_pooling": "after", "optimizer": "muon", "learning_rate": 0.1, "batch_size": 20, "epochs": 1,
-         "precision": "float32", **fields}
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
@@ -205,10 +195,10 @@ def test_a_training_in_parts_is_that_of_whole_batches(
         monkeypatch.setattr(in_parts, "MANY_BYTES", many)
         monkeypatch.setattr(in_parts, "BYTES_OF_PART", 2_000)
         keras_module.utils.set_random_seed(3)
-        net = build_training_net(recipe_of(**fields), images.images.shape[1:], 4)
-        fit(recipe_of(**fields), net, images, None, history_path=tmp_path / "h.csv", quiet=True)
+        net = build_training_net(small_recipe(**fields), images.images.shape[1:], 4)
+        fit(small_recipe(**fields), net, images, None, history_path=tmp_path / "h.csv", quiet=True)
         counts.append([layer.num_parts for layer in net.layers if isinstance(layer, in_parts.InParts)])
-        saved = as_saved(net, recipe_of(**fields), images.images.shape[1:], 4)
+        saved = as_saved(net, small_recipe(**fields), images.images.shape[1:], 4)
         assert saved.get_layer(fast.WHITENING).get_weights()[0].any()
         found.append(saved.get_weights())
     # Of the second training alone, at its epoch's end.

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_data import stripes
+from small_data import small_recipe, stripes
 
 from tinysight.images import ImageSet
-from tinysight.recipe import Recipe, make_recipe
 
 NET = """\
 import keras
@@ -28,14 +27,6 @@ def make(input_shape):
 @pytest.fixture(autouse=True)
 def _keras(keras_module: Any) -> None:
     """Everything here needs Keras on TensorFlow."""
-
-
-def recipe_of(**fields: Any) -> Recipe:
-    return make_recipe(
-        {"model": "fast", "widths": (4, 6), "stem_filters": 6, "stem_strides": 1, "group_convolutions": 2,
-         "group_pooling": "after", "optimizer": "muon", "learning_rate": 0.1, "batch_size": 20, "epochs": 1,
-         "precision": "float32", **fields}
-    )  # fmt: skip
 
 
 def operations_of(act: Any, folder: Path) -> list[tuple[str, int]]:
@@ -75,7 +66,7 @@ def test_no_step_of_a_shipped_net_has_a_sum_of_three(
 
     monkeypatch.setattr(in_parts, "MANY_BYTES", many)
     monkeypatch.setattr(in_parts, "BYTES_OF_PART", 2_000)
-    recipe, images = recipe_of(**fields), stripes(60)
+    recipe, images = small_recipe(**fields), stripes(60)
     feed = make_feed(recipe, images)
     trainee = compile_trainee(recipe, build_training_net(recipe, images.image_shape, 4), feed.num_steps)
     batch = feed.look_up(feed.order()[: feed.batch_size])
@@ -91,8 +82,8 @@ def test_a_step_in_micro_batches_is_no_part_of_a_longer_loop() -> None:
 
     executed = []
     for fields in ({}, {"micro_batch_size": 7}):
-        net = build_training_net(recipe_of(**fields), (12, 12, 3), 4)
-        executed.append(compile_trainee(recipe_of(**fields), net, 30).steps_per_execution)
+        net = build_training_net(small_recipe(**fields), (12, 12, 3), 4)
+        executed.append(compile_trainee(small_recipe(**fields), net, 30).steps_per_execution)
     assert executed == [30, 1]
 
 
@@ -100,7 +91,7 @@ def test_a_step_in_micro_batches_is_no_part_of_a_longer_loop() -> None:
 def test_steps_know_the_size_of_batches_but_for_nets_of_ones_own(model: str, expected: int | None) -> None:
     from tinysight.training.fit import make_feed
 
-    feed = make_feed(recipe_of(model=model), stripes(60))
+    feed = make_feed(small_recipe(model=model), stripes(60))
     assert feed.for_backend().element_spec[0].shape[0] == expected
     assert [len(labels) for _, labels in feed.for_backend()] == [20, 20, 20]
 
@@ -119,7 +110,7 @@ def test_a_net_of_ones_own_that_adds_four_gradients_up_has_the_same_bits_twice(
         class_names=tuple("abcd"),
     )
     (tmp_path / "net.py").write_text(NET, encoding="utf-8")
-    recipe = recipe_of(model=f"{tmp_path / 'net.py'}:make", batch_size=200, optimizer="sgd")
+    recipe = small_recipe(model=f"{tmp_path / 'net.py'}:make", batch_size=200, optimizer="sgd")
     found = []
     for _ in range(2):
         keras_module.utils.set_random_seed(3)
